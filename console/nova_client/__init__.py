@@ -1,0 +1,1 @@
+"""Nova's typed SDK."""

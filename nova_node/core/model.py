@@ -1,0 +1,281 @@
+"""The values that tasks and nodes are described with. Immutable, and compared by content.
+
+NamedTuple where the hot path makes one per task (a third of the cost of a frozen dataclass).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+PROTOCOL = 1
+"""Of the mesh. Nodes that differ see each other and refuse each other's work."""
+
+TAG_LENGTH = 8
+"""A task id is the first characters of its owner's node id, a dash, and a number."""
+
+PRIORITY_DEFAULT = 5
+MAX_ATTEMPTS_DEFAULT = 3
+
+
+class Encoding(IntEnum):
+    RAW = 0
+    JSON = 1
+
+
+class Durability(IntEnum):
+    JOURNALED = 0
+    VOLATILE = 1
+
+
+class Phase(IntEnum):
+    """What is done in an attempt."""
+
+    RUN = 0
+    SPLIT = 1
+    MERGE = 2
+
+
+class Status(IntEnum):
+    UNKNOWN = 0
+    WAITING = 1
+    BACKOFF = 2
+    RUNNING = 3
+    DONE = 4
+    FAILED = 5
+    CANCELLED = 6
+
+
+class BlobRef(NamedTuple):
+    """Content-addressed bytes and the ids of nodes believed to hold them."""
+
+    id: str
+    size_bytes: int
+    encoding: Encoding = Encoding.RAW
+    holders: tuple[str, ...] = ()
+
+
+class Value(NamedTuple):
+    """Inline bytes (`blob` is None) or a blob; either way JSON text or plain bytes."""
+
+    encoding: Encoding
+    data: bytes = b""
+    blob: BlobRef | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return self.blob.size_bytes if self.blob else len(self.data)
+
+
+NULL = Value(Encoding.JSON, b"null")
+
+
+class Extent(NamedTuple):
+    """A run of bytes inside a blob: one file of an input, or a part of one."""
+
+    name: str
+    blob_id: str
+    offset: int
+    size_bytes: int
+
+
+class Input(NamedTuple):
+    """A binary argument: plain bytes, or files when `extents` is not None."""
+
+    name: str
+    raw: bytes = b""
+    extents: tuple[Extent, ...] | None = None
+
+
+class Call(NamedTuple):
+    """One call of a capability: a JSON object in UTF-8, and the binary arguments."""
+
+    args: bytes = b""
+    inputs: tuple[Input, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.args) + sum(
+            len(i.raw) + 64 * len(i.extents or ()) for i in self.inputs
+        )
+
+
+class Limits(NamedTuple):
+    """Per attempt; zero means the node's default."""
+
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    memory_bytes: int = 0
+    output_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a task asks of the node that runs it, and how its owner treats it."""
+
+    capability: str
+    version: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    durability: Durability = Durability.JOURNALED
+    priority: int = PRIORITY_DEFAULT
+    max_attempts: int = MAX_ATTEMPTS_DEFAULT
+    limits: Limits = Limits()
+    #: from acceptance to the end, all attempts; 0 = none
+    deadline_s: float = 0.0
+    #: wanted of a capability that splits; 0 = the owner chooses
+    shards: int = 0
+
+
+class Group(NamedTuple):
+    """Calls with one demand; `blobs` tells who holds what their inputs name."""
+
+    demand: Demand
+    calls: tuple[Call, ...]
+    blobs: tuple[BlobRef, ...] = ()
+
+
+class Failure(NamedTuple):
+    """Why an attempt or a task failed. `code` is a stable word listed in docs/errors.md."""
+
+    code: str
+    message: str
+    fix: str = ""
+    retryable: bool = False
+    traceback: str = ""
+
+
+class Outcome(NamedTuple):
+    """The end of one attempt, or of a task. `started_at` is in unix seconds by the owner's clock."""
+
+    no: int
+    attempt: int
+    status: Status
+    value: Value | None = None
+    failure: Failure | None = None
+    node: str = ""
+    started_at: float = 0.0
+    elapsed_us: int = 0
+
+
+class Fence(NamedTuple):
+    """With the owner's incarnation (constant on a stream): which result still counts."""
+
+    no: int
+    attempt: int
+
+
+class Said(NamedTuple):
+    """A piece of an attempt's output: whole lines, or the cut end of one."""
+
+    no: int
+    attempt: int
+    stderr: bool
+    text: str
+
+
+class Attempt(NamedTuple):
+    """One try of a task on one node, as sent from owner to worker to executor."""
+
+    no: int
+    attempt: int
+    demand: Demand
+    phase: Phase
+    call: Call
+    #: MERGE: the values to join, in order
+    parts: tuple[Value, ...] = ()
+    #: the result is a part of something: kept as a blob on the worker unless small
+    part: bool = False
+    #: how often the work was split on its way here
+    depth: int = 0
+    #: who holds the blobs that the inputs name
+    blobs: tuple[BlobRef, ...] = ()
+
+
+class Credit(NamedTuple):
+    """How much an owner may have outstanding at a worker."""
+
+    budget_us: int
+    min_items: int
+    max_items: int
+    max_bytes: int
+    slots_free: int
+
+
+class Param(NamedTuple):
+    """A parameter of a capability. `default` is JSON; `type` one of PARAM_TYPES."""
+
+    name: str
+    type: str
+    required: bool = True
+    default: bytes = b""
+    doc: str = ""
+
+
+PARAM_TYPES = ("str", "int", "float", "bool", "bytes", "json", "files")
+
+
+class Capability(NamedTuple):
+    """What a node can run: `area.verb` with a version."""
+
+    name: str
+    version: str = "1"
+    doc: str = ""
+    params: tuple[Param, ...] = ()
+    splits: bool = False
+    merges: bool = False
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All that a node can do; fetched on demand when the version in its digest changes."""
+
+    node: str
+    card_version: int
+    capabilities: tuple[Capability, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    slots: int = 0
+    cpus: int = 0
+    memory_bytes: int = 0
+    platform: str = ""
+    python: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class MemberState(IntEnum):
+    ALIVE = 0
+    SUSPECT = 1
+    DEAD = 2
+    LEFT = 3
+
+
+class Digest(NamedTuple):
+    """A node's load in brief, carried by gossip."""
+
+    card_version: int = 0
+    slots: int = 0
+    slots_free: int = 0
+    queued: int = 0
+    lag_ms: int = 0
+    draining: bool = False
+
+
+class Member(NamedTuple):
+    """What gossip says of a node. A higher incarnation wins, then the worse state;
+    within one incarnation the digest with the higher `digest_seq` wins."""
+
+    node: str
+    name: str
+    address: str
+    incarnation: int = 0
+    state: MemberState = MemberState.ALIVE
+    digest: Digest = Digest()
+    protocol: int = PROTOCOL
+    version: str = ""
+    mesh: str = ""
+    digest_seq: int = 0
+
+
+def task_id(owner: str, no: int) -> str:
+    return f"{owner[:TAG_LENGTH]}-{no}"
