@@ -7,6 +7,7 @@ events survive a restart. Signals and effects are never stored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from nova_node.core.model import (
     Call,
     Card,
     Credit,
+    Cut,
     Failure,
     Fence,
     Group,
@@ -23,6 +25,7 @@ from nova_node.core.model import (
     Outcome,
     Phase,
     Said,
+    Value,
 )
 
 # ---------------------------------------------------------------- events: what happened
@@ -65,10 +68,6 @@ class Finished(NamedTuple):
     outcomes: tuple[Outcome, ...]
 
 
-class CancelAsked(NamedTuple):
-    no: int
-
-
 class Output(NamedTuple):
     said: Said
 
@@ -82,7 +81,7 @@ class PeerChanged(NamedTuple):
     why: str
 
 
-Fact = Accepted | Assigned | Retried | Grown | Finished | CancelAsked | Output | PeerChanged
+Fact = Accepted | Assigned | Retried | Grown | Finished | Output | PeerChanged
 
 
 class Event(NamedTuple):
@@ -145,8 +144,19 @@ class Resulted:
     """A worker sent results, or gave attempts back unstarted, for our tasks."""
 
     node: str
-    outcomes: tuple[Outcome, ...]
-    returned: tuple[Fence, ...] = ()
+    outcomes: Sequence[Outcome]
+    returned: Sequence[Fence] = ()
+    cuts: Sequence[Cut] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A result that a worker kept as a blob is here now, or cannot be had."""
+
+    no: int
+    attempt: int
+    value: Value
+    failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +164,7 @@ class Heard:
     """A worker relayed output of our attempts."""
 
     node: str
-    said: tuple[Said, ...]
+    said: Sequence[Said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +186,8 @@ class Work:
     """An owner sent us work on its stream."""
 
     link: int
-    attempts: tuple[Attempt, ...] = ()
-    cancels: tuple[Fence, ...] = ()
+    attempts: Sequence[Attempt] = ()
+    cancels: Sequence[Fence] = ()
     recall: int = 0
 
 
@@ -194,7 +204,7 @@ class Ran:
     (the result of a SPLIT, or of a RUN that split again) stands in `shards` in place of a value."""
 
     slot: int
-    results: tuple[RanItem, ...]
+    results: Sequence[RanItem]
 
 
 class RanItem(NamedTuple):
@@ -252,6 +262,7 @@ Signal = (
     | LinkDown
     | Granted
     | Resulted
+    | Pulled
     | Heard
     | OwnerUp
     | OwnerDown
@@ -289,10 +300,10 @@ class Assign(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """Ask a worker to give back up to `count` attempts that have not started."""
+    """Ask a worker to give back some attempts that have not started."""
 
     node: str
-    count: int
+    at_most: int
 
 
 class Revoke(NamedTuple):
@@ -307,6 +318,20 @@ class Release(NamedTuple):
 
     node: str
     blob_ids: list[str]
+
+
+class Pull(NamedTuple):
+    """Fetch a result that a worker kept as a blob; answered by Pulled."""
+
+    no: int
+    attempt: int
+    value: Value
+
+
+class Forget(NamedTuple):
+    """Drop these finished batches from the journal."""
+
+    batches: list[int]
 
 
 class Connect(NamedTuple):
@@ -326,11 +351,12 @@ class FetchCard(NamedTuple):
 
 
 class Report(NamedTuple):
-    """To an owner: results, and attempts given back."""
+    """To an owner: results, attempts given back unstarted, and shards."""
 
     link: int
-    outcomes: list[Outcome]
-    returned: list[Fence]
+    outcomes: Sequence[Outcome] = ()
+    returned: Sequence[Fence] = ()
+    cuts: Sequence[Cut] = ()
 
 
 class Relay(NamedTuple):
@@ -371,6 +397,8 @@ Effect = (
     | Recall
     | Revoke
     | Release
+    | Pull
+    | Forget
     | Connect
     | Disconnect
     | FetchCard

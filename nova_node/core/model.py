@@ -96,9 +96,7 @@ class Call(NamedTuple):
 
     @property
     def size_bytes(self) -> int:
-        return len(self.args) + sum(
-            len(i.raw) + 64 * len(i.extents or ()) for i in self.inputs
-        )
+        return len(self.args) + sum(len(i.raw) + 64 * len(i.extents or ()) for i in self.inputs)
 
 
 class Limits(NamedTuple):
@@ -163,6 +161,15 @@ class Fence(NamedTuple):
 
     no: int
     attempt: int
+
+
+class Cut(NamedTuple):
+    """The shards that an attempt answered with."""
+
+    no: int
+    attempt: int
+    shards: tuple[Call, ...]
+    elapsed_us: int = 0
 
 
 class Said(NamedTuple):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from nova_proto.v1 import task_pb2 as nova__proto_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19nova_proto/v1/event.proto\x12\x07nova.v1\x1a\x18nova_proto/v1/task.proto\"\xf3\x02\n\x05\x45vent\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\x04\x12\x0c\n\x04time\x18\x03 \x01(\x01\x12%\n\x08\x61\x63\x63\x65pted\x18\n \x01(\x0b\x32\x11.nova.v1.AcceptedH\x00\x12%\n\x08\x61ssigned\x18\x0b \x01(\x0b\x32\x11.nova.v1.AssignedH\x00\x12#\n\x07retried\x18\x0c \x01(\x0b\x32\x10.nova.v1.RetriedH\x00\x12\x1f\n\x05grown\x18\r \x01(\x0b\x32\x0e.nova.v1.GrownH\x00\x12%\n\x08\x66inished\x18\x0e \x01(\x0b\x32\x11.nova.v1.FinishedH\x00\x12,\n\x0c\x63\x61ncel_asked\x18\x0f \x01(\x0b\x32\x14.nova.v1.CancelAskedH\x00\x12!\n\x06output\x18\x10 \x01(\x0b\x32\x0f.nova.v1.OutputH\x00\x12,\n\x0cpeer_changed\x18\x11 \x01(\x0b\x32\x14.nova.v1.PeerChangedH\x00\x42\x06\n\x04kind\">\n\x08\x41\x63\x63\x65pted\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1e\n\x06groups\x18\x02 \x03(\x0b\x32\x0e.nova.v1.Group\"\x93\x01\n\x05Grown\x12\x0e\n\x06parent\x18\x01 \x01(\x04\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\x1d\n\x05phase\x18\x03 \x01(\x0e\x32\x0e.nova.v1.Phase\x12\x1c\n\x05\x63\x61lls\x18\x04 \x03(\x0b\x32\r.nova.v1.Call\x12\x1f\n\x05\x62lobs\x18\x05 \x03(\x0b\x32\x10.nova.v1.BlobRef\x12\r\n\x05parts\x18\x06 \x03(\x04\"7\n\x08\x41ssigned\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03nos\x18\x02 \x03(\x04\x12\x10\n\x08\x61ttempts\x18\x03 \x03(\r\"Q\n\x07Retried\x12!\n\x07outcome\x18\x01 \x01(\x0b\x32\x10.nova.v1.Outcome\x12\x12\n\nnot_before\x18\x02 \x01(\x01\x12\x0f\n\x07\x63harged\x18\x03 \x01(\x08\".\n\x08\x46inished\x12\"\n\x08outcomes\x18\x01 \x03(\x0b\x32\x10.nova.v1.Outcome\"\x19\n\x0b\x43\x61ncelAsked\x12\n\n\x02no\x18\x01 \x01(\x04\"C\n\x06Output\x12\n\n\x02no\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0e\n\x06stderr\x18\x03 \x01(\x08\x12\x0c\n\x04text\x18\x04 \x01(\t\"E\n\x0bPeerChanged\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0b\n\x03why\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19nova_proto/v1/event.proto\x12\x07nova.v1\x1a\x18nova_proto/v1/task.proto\"\xc5\x02\n\x05\x45vent\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\x04\x12\x0c\n\x04time\x18\x03 \x01(\x01\x12%\n\x08\x61\x63\x63\x65pted\x18\n \x01(\x0b\x32\x11.nova.v1.AcceptedH\x00\x12%\n\x08\x61ssigned\x18\x0b \x01(\x0b\x32\x11.nova.v1.AssignedH\x00\x12#\n\x07retried\x18\x0c \x01(\x0b\x32\x10.nova.v1.RetriedH\x00\x12\x1f\n\x05grown\x18\r \x01(\x0b\x32\x0e.nova.v1.GrownH\x00\x12%\n\x08\x66inished\x18\x0e \x01(\x0b\x32\x11.nova.v1.FinishedH\x00\x12!\n\x06output\x18\x0f \x01(\x0b\x32\x0f.nova.v1.OutputH\x00\x12,\n\x0cpeer_changed\x18\x10 \x01(\x0b\x32\x14.nova.v1.PeerChangedH\x00\x42\x06\n\x04kind\">\n\x08\x41\x63\x63\x65pted\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1e\n\x06groups\x18\x02 \x03(\x0b\x32\x0e.nova.v1.Group\"\x93\x01\n\x05Grown\x12\x0e\n\x06parent\x18\x01 \x01(\x04\x12\r\n\x05\x66irst\x18\x02 \x01(\x04\x12\x1d\n\x05phase\x18\x03 \x01(\x0e\x32\x0e.nova.v1.Phase\x12\x1c\n\x05\x63\x61lls\x18\x04 \x03(\x0b\x32\r.nova.v1.Call\x12\x1f\n\x05\x62lobs\x18\x05 \x03(\x0b\x32\x10.nova.v1.BlobRef\x12\r\n\x05parts\x18\x06 \x03(\x04\"7\n\x08\x41ssigned\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0b\n\x03nos\x18\x02 \x03(\x04\x12\x10\n\x08\x61ttempts\x18\x03 \x03(\r\"Q\n\x07Retried\x12!\n\x07outcome\x18\x01 \x01(\x0b\x32\x10.nova.v1.Outcome\x12\x12\n\nnot_before\x18\x02 \x01(\x01\x12\x0f\n\x07\x63harged\x18\x03 \x01(\x08\".\n\x08\x46inished\x12\"\n\x08outcomes\x18\x01 \x03(\x0b\x32\x10.nova.v1.Outcome\"C\n\x06Output\x12\n\n\x02no\x18\x01 \x01(\x04\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0e\n\x06stderr\x18\x03 \x01(\x08\x12\x0c\n\x04text\x18\x04 \x01(\t\"E\n\x0bPeerChanged\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0b\n\x03why\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,21 +33,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nova_proto.v1.event_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENT']._serialized_start=65
-  _globals['_EVENT']._serialized_end=436
-  _globals['_ACCEPTED']._serialized_start=438
-  _globals['_ACCEPTED']._serialized_end=500
-  _globals['_GROWN']._serialized_start=503
-  _globals['_GROWN']._serialized_end=650
-  _globals['_ASSIGNED']._serialized_start=652
-  _globals['_ASSIGNED']._serialized_end=707
-  _globals['_RETRIED']._serialized_start=709
-  _globals['_RETRIED']._serialized_end=790
-  _globals['_FINISHED']._serialized_start=792
-  _globals['_FINISHED']._serialized_end=838
-  _globals['_CANCELASKED']._serialized_start=840
-  _globals['_CANCELASKED']._serialized_end=865
-  _globals['_OUTPUT']._serialized_start=867
-  _globals['_OUTPUT']._serialized_end=934
-  _globals['_PEERCHANGED']._serialized_start=936
-  _globals['_PEERCHANGED']._serialized_end=1005
+  _globals['_EVENT']._serialized_end=390
+  _globals['_ACCEPTED']._serialized_start=392
+  _globals['_ACCEPTED']._serialized_end=454
+  _globals['_GROWN']._serialized_start=457
+  _globals['_GROWN']._serialized_end=604
+  _globals['_ASSIGNED']._serialized_start=606
+  _globals['_ASSIGNED']._serialized_end=661
+  _globals['_RETRIED']._serialized_start=663
+  _globals['_RETRIED']._serialized_end=744
+  _globals['_FINISHED']._serialized_start=746
+  _globals['_FINISHED']._serialized_end=792
+  _globals['_OUTPUT']._serialized_start=794
+  _globals['_OUTPUT']._serialized_end=861
+  _globals['_PEERCHANGED']._serialized_start=863
+  _globals['_PEERCHANGED']._serialized_end=932
 # @@protoc_insertion_point(module_scope)

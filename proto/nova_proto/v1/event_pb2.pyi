@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Event(_message.Message):
-    __slots__ = ("seq", "batch", "time", "accepted", "assigned", "retried", "grown", "finished", "cancel_asked", "output", "peer_changed")
+    __slots__ = ("seq", "batch", "time", "accepted", "assigned", "retried", "grown", "finished", "output", "peer_changed")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -17,7 +17,6 @@ class Event(_message.Message):
     RETRIED_FIELD_NUMBER: _ClassVar[int]
     GROWN_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
-    CANCEL_ASKED_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     PEER_CHANGED_FIELD_NUMBER: _ClassVar[int]
     seq: int
@@ -28,10 +27,9 @@ class Event(_message.Message):
     retried: Retried
     grown: Grown
     finished: Finished
-    cancel_asked: CancelAsked
     output: Output
     peer_changed: PeerChanged
-    def __init__(self, seq: _Optional[int] = ..., batch: _Optional[int] = ..., time: _Optional[float] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., assigned: _Optional[_Union[Assigned, _Mapping]] = ..., retried: _Optional[_Union[Retried, _Mapping]] = ..., grown: _Optional[_Union[Grown, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., cancel_asked: _Optional[_Union[CancelAsked, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., peer_changed: _Optional[_Union[PeerChanged, _Mapping]] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., batch: _Optional[int] = ..., time: _Optional[float] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., assigned: _Optional[_Union[Assigned, _Mapping]] = ..., retried: _Optional[_Union[Retried, _Mapping]] = ..., grown: _Optional[_Union[Grown, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., peer_changed: _Optional[_Union[PeerChanged, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
     __slots__ = ("request_id", "groups")
@@ -82,12 +80,6 @@ class Finished(_message.Message):
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
     outcomes: _containers.RepeatedCompositeFieldContainer[_task_pb2.Outcome]
     def __init__(self, outcomes: _Optional[_Iterable[_Union[_task_pb2.Outcome, _Mapping]]] = ...) -> None: ...
-
-class CancelAsked(_message.Message):
-    __slots__ = ("no",)
-    NO_FIELD_NUMBER: _ClassVar[int]
-    no: int
-    def __init__(self, no: _Optional[int] = ...) -> None: ...
 
 class Output(_message.Message):
     __slots__ = ("no", "attempt", "stderr", "text")

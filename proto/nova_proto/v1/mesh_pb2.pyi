@@ -235,16 +235,30 @@ class AssignedCall(_message.Message):
     def __init__(self, no: _Optional[int] = ..., attempt: _Optional[int] = ..., call: _Optional[_Union[_task_pb2.Call, _Mapping]] = ..., parts: _Optional[_Iterable[_Union[_task_pb2.Value, _Mapping]]] = ..., depth: _Optional[int] = ...) -> None: ...
 
 class WorkReply(_message.Message):
-    __slots__ = ("credit", "results", "returned", "said")
+    __slots__ = ("credit", "results", "returned", "said", "cuts")
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     RETURNED_FIELD_NUMBER: _ClassVar[int]
     SAID_FIELD_NUMBER: _ClassVar[int]
+    CUTS_FIELD_NUMBER: _ClassVar[int]
     credit: Credit
     results: _containers.RepeatedCompositeFieldContainer[_task_pb2.Outcome]
     returned: _containers.RepeatedCompositeFieldContainer[Fence]
     said: _containers.RepeatedCompositeFieldContainer[Said]
-    def __init__(self, credit: _Optional[_Union[Credit, _Mapping]] = ..., results: _Optional[_Iterable[_Union[_task_pb2.Outcome, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[Fence, _Mapping]]] = ..., said: _Optional[_Iterable[_Union[Said, _Mapping]]] = ...) -> None: ...
+    cuts: _containers.RepeatedCompositeFieldContainer[Cut]
+    def __init__(self, credit: _Optional[_Union[Credit, _Mapping]] = ..., results: _Optional[_Iterable[_Union[_task_pb2.Outcome, _Mapping]]] = ..., returned: _Optional[_Iterable[_Union[Fence, _Mapping]]] = ..., said: _Optional[_Iterable[_Union[Said, _Mapping]]] = ..., cuts: _Optional[_Iterable[_Union[Cut, _Mapping]]] = ...) -> None: ...
+
+class Cut(_message.Message):
+    __slots__ = ("no", "attempt", "shards", "elapsed_us")
+    NO_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_US_FIELD_NUMBER: _ClassVar[int]
+    no: int
+    attempt: int
+    shards: _containers.RepeatedCompositeFieldContainer[_task_pb2.Call]
+    elapsed_us: int
+    def __init__(self, no: _Optional[int] = ..., attempt: _Optional[int] = ..., shards: _Optional[_Iterable[_Union[_task_pb2.Call, _Mapping]]] = ..., elapsed_us: _Optional[int] = ...) -> None: ...
 
 class Credit(_message.Message):
     __slots__ = ("budget_us", "min_items", "max_items", "max_bytes", "slots_free")

@@ -1,0 +1,229 @@
+"""The whole node's decisions: signals in, effects out. Nothing here reads a clock, a file or a socket.
+
+The node's own worker is reached like any other, by effects that turn into signals before they leave:
+a task that runs where it was submitted takes the same path as one that runs elsewhere.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nova_node.core.events import (
+    Assign,
+    Cancel,
+    CardFetched,
+    DrainAsked,
+    Drained,
+    Effect,
+    Event,
+    Grant,
+    Granted,
+    Heard,
+    LinkDown,
+    LinkUp,
+    OwnerDown,
+    OwnerUp,
+    PeerChanged,
+    PeerSeen,
+    Pulled,
+    Ran,
+    Recall,
+    Relay,
+    Report,
+    Resulted,
+    Revoke,
+    Signal,
+    SlotDied,
+    SlotReady,
+    Spoke,
+    Submit,
+    Tick,
+    Work,
+)
+from nova_node.core.links import Links
+from nova_node.core.model import Card, Digest, MemberState
+from nova_node.core.owner import Owner, OwnerConfig
+from nova_node.core.placement import Worker as PeerWorker
+from nova_node.core.tasks import Tasks
+from nova_node.core.worker import LOCAL, Worker, WorkerConfig
+
+FORGET_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    owner: OwnerConfig = OwnerConfig()
+    worker: WorkerConfig = WorkerConfig()
+
+
+class Engine:
+    def __init__(
+        self,
+        me: str,
+        incarnation: int,
+        config: EngineConfig,
+        rng: random.Random,
+        history: Iterable[Event] = (),
+        now: float = 0.0,
+    ) -> None:
+        self.me = me
+        self._out: list[Effect] = []
+        tasks = Tasks()
+        for event in history:
+            tasks.apply(event)
+        self.tasks = tasks
+        self.owner = Owner(me, incarnation, config.owner, rng, tasks, self._out)
+        self.worker = Worker(config.worker, self._out)
+        self.links = Links(me, self.owner.dispatch, rng, self._out)
+        self._drain_told = False
+        self._forget_at = now
+        self._table = self._make_table()
+        self._become_own_worker()
+        self.owner.resume(now)
+
+    def _make_table(self) -> dict[type, Callable[[Any, float], None]]:
+        owner, worker, links = self.owner, self.worker, self.links
+        return {
+            Submit: owner.submit,
+            Cancel: owner.cancel,
+            Resulted: owner.resulted,
+            Pulled: owner.pulled,
+            Heard: owner.heard,
+            Granted: lambda s, now: links.granted(s.node, s.credit),
+            LinkUp: lambda s, now: links.up(s.node),
+            LinkDown: self._link_down,
+            CardFetched: lambda s, now: links.card(s.card, now),
+            PeerSeen: self._peer_seen,
+            OwnerUp: lambda s, now: worker.link_up(s.link),
+            OwnerDown: self._owner_down,
+            Work: self._work,
+            Ran: worker.ran,
+            Spoke: lambda s, now: worker.spoke(s),
+            SlotReady: lambda s, now: worker.slot_ready(s.slot),
+            SlotDied: lambda s, now: worker.slot_died(s),
+            DrainAsked: lambda s, now: self._drain(),
+            Tick: self._tick,
+        }
+
+    def _become_own_worker(self) -> None:
+        own = PeerWorker(self.me)
+        own.up = True
+        self.owner.dispatch.workers[self.me] = own
+        self.worker.link_up(LOCAL)
+
+    # ------------------------------------------------------------ the one way in
+
+    def handle(self, signals: Sequence[Signal], now: float) -> list[Effect]:
+        out = self._out
+        pending: deque[Any] = deque(signals)
+        effects: list[Effect] = []
+        while True:
+            while pending:
+                signal = pending.popleft()
+                self._table[type(signal)](signal, now)
+            self._adopt(now)
+            self.owner.place(now)
+            self.worker.feed(now)
+            if now >= self._forget_at:
+                self._forget_at = now + FORGET_EVERY_S
+                self.owner.forget(now)
+            for effect in out:
+                signal = self._inward(effect)
+                if signal is None:
+                    effects.append(effect)
+                else:
+                    pending.append(signal)
+            out.clear()
+            if not pending:
+                break
+        self._tell_drained(effects)
+        return effects
+
+    def _inward(self, effect: Effect) -> Any:
+        """The signal that an effect between this node's own owner and worker amounts to."""
+        match effect:
+            case Assign(self.me, attempts):
+                return Work(LOCAL, attempts)
+            case Recall(self.me, at_most):
+                return Work(LOCAL, recall=at_most)
+            case Revoke(self.me, fences):
+                return Work(LOCAL, cancels=fences)
+            case Report(0, outcomes, returned, cuts):
+                return Resulted(self.me, outcomes, returned, cuts)
+            case Relay(0, said):
+                return Heard(self.me, said)
+            case Grant(0, credit):
+                return Granted(self.me, credit)
+            case _:
+                return None
+
+    @property
+    def wake_at(self) -> float:
+        return min(self.owner.wake_at, self.worker.wake_at, self.links.wake_at)
+
+    # ------------------------------------------------------------ signals with more than one reader
+
+    def _work(self, signal: Work, now: float) -> None:
+        self.worker.work(signal)
+        for fence in signal.cancels:
+            self.owner.shards.abandon(signal.link, fence, now)
+
+    def _adopt(self, now: float) -> None:
+        grown, self.worker.grown = self.worker.grown, []
+        for link, attempt, shards in grown:
+            self.worker.settle_adopted(link)
+            self.owner.shards.adopt(link, attempt, shards, now)
+
+    def _link_down(self, signal: LinkDown, now: float) -> None:
+        worker = self.links.down(signal.node, now)
+        if worker is not None:
+            self.owner.lost(worker, signal.why, now)
+
+    def _owner_down(self, signal: OwnerDown, now: float) -> None:
+        self.worker.link_down(signal.link)
+        self.owner.shards.abandon(signal.link, None, now)
+
+    def _peer_seen(self, signal: PeerSeen, now: float) -> None:
+        member = signal.member
+        worker = self.owner.dispatch.workers.get(member.node)
+        before = worker.member.state if worker is not None and worker.member is not None else None
+        gone = self.links.seen(member, now)
+        if gone is not None:
+            self.owner.lost(gone, f"it is {member.state.name.lower()}", now)
+        if before is not member.state and (before is not None or member.state is MemberState.ALIVE):
+            fact = PeerChanged(member.node, member.name, member.state.name.lower(), "")
+            self.owner.record(fact, 0, now, False)
+
+    def describe(self, card: Card) -> None:
+        """What this node itself can run."""
+        self.owner.dispatch.workers[self.me].take_card(card)
+
+    def digest(self, card_version: int, lag_ms: int) -> Digest:
+        worker = self.worker
+        return Digest(
+            card_version,
+            len(worker.slots),
+            worker.slots_free,
+            len(worker.queue),
+            lag_ms,
+            self.owner.draining,
+        )
+
+    def _tick(self, signal: Tick, now: float) -> None:
+        self.owner.tick(now)
+        self.worker.tick(now)
+        self.links.tick(now)
+
+    def _drain(self) -> None:
+        self.owner.draining = True
+        self.worker.drain()
+
+    def _tell_drained(self, effects: list[Effect]) -> None:
+        done = self.owner.draining and self.worker.is_idle and not self.owner.owed()
+        if done and not self._drain_told:
+            self._drain_told = True
+            effects.append(Drained())

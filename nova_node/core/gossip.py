@@ -1,0 +1,74 @@
+"""What is worth telling, and how often it was told.
+
+Holds node ids only: what is told of a node is its record at the time of telling. News (a state, an
+address, a card) is pushed and told O(log N) times; a changed load rides along in the room left.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass
+
+from nova_node.core.members import MembershipConfig
+
+DIGEST_REPEATS = 2
+
+
+@dataclass(slots=True)
+class Rumour:
+    news: bool
+    no: int
+    told: int = 0
+
+
+class Gossip:
+    """At most one rumour for each node, so bounded by the members."""
+
+    def __init__(self, config: MembershipConfig) -> None:
+        self._config = config
+        self._rumours: dict[str, Rumour] = {}
+        self._news = 0
+        self._no = 0
+
+    @property
+    def has_news(self) -> bool:
+        return self._news > 0
+
+    def add(self, node: str, news: bool) -> None:
+        """Tell of this node (again, from the start). News stays news until it was told enough."""
+        old = self._rumours.get(node)
+        if old is not None and old.news and not news:
+            return
+        self.drop(node)
+        self._no += 1
+        self._rumours[node] = Rumour(news, self._no)
+        self._news += news
+
+    def drop(self, node: str) -> None:
+        rumour = self._rumours.pop(node, None)
+        if rumour is not None:
+            self._news -= rumour.news
+
+    def pick(self, room: int, count: int) -> list[str]:
+        """Up to `room` nodes to tell of now, the least told first, news before load. `count` is
+        the size of the mesh."""
+        limit = self._config.gossip_repeats * math.ceil(math.log10(count + 1))
+        best = heapq.nsmallest(room, self._rumours.items(), key=_order)
+        picked: list[str] = []
+        digests = 0
+        for node, rumour in best:
+            if not rumour.news:
+                if digests == self._config.max_digests:
+                    break
+                digests += 1
+            picked.append(node)
+            rumour.told += 1
+            if rumour.told >= (limit if rumour.news else DIGEST_REPEATS):
+                self.drop(node)
+        return picked
+
+
+def _order(item: tuple[str, Rumour]) -> tuple[bool, int, int]:
+    rumour = item[1]
+    return (not rumour.news, rumour.told, -rumour.no)

@@ -1,0 +1,42 @@
+"""The states of a task, as a table. Whatever is not in the table cannot happen.
+
+WAITING, BACKOFF and RUNNING are open; DONE, FAILED and CANCELLED end a task. The one way back is for a
+part of a larger task whose value went away with the node that held it: DONE -> WAITING.
+"""
+
+from __future__ import annotations
+
+from nova_node.core.model import Status
+
+NEXT: dict[Status, frozenset[Status]] = {
+    Status.WAITING: frozenset(
+        # assignments are not journaled: at replay a task goes on from WAITING as if from RUNNING
+        {
+            Status.RUNNING,
+            Status.DONE,
+            Status.FAILED,
+            Status.CANCELLED,
+            Status.WAITING,
+            Status.BACKOFF,
+        }
+    ),
+    Status.BACKOFF: frozenset(
+        {
+            Status.WAITING,
+            Status.RUNNING,
+            Status.DONE,
+            Status.FAILED,
+            Status.CANCELLED,
+            Status.BACKOFF,
+        }
+    ),
+    Status.RUNNING: frozenset(
+        {Status.DONE, Status.FAILED, Status.CANCELLED, Status.WAITING, Status.BACKOFF}
+    ),
+    Status.DONE: frozenset({Status.WAITING}),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+ENDED = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED})
+"""A result was announced, or a person gave up: nothing more happens by itself."""

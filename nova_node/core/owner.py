@@ -1,0 +1,462 @@
+"""The owner of tasks: accepts, places, judges results, retries, and alone decides each task's fate.
+
+Rule: every change of a task is an event, applied to `Tasks` and appended in the same step. Splitting
+and merging live in `shards.py`, matching with workers in `dispatch.py`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from nova_node.core.dispatch import Dispatch
+from nova_node.core.errors import Draining, Invalid, NotFound, Overloaded
+from nova_node.core.events import (
+    Accepted,
+    Acknowledge,
+    Append,
+    Assign,
+    Assigned,
+    Cancel,
+    Effect,
+    Event,
+    Fact,
+    Finished,
+    Forget,
+    Heard,
+    Output,
+    Pull,
+    Pulled,
+    Recall,
+    Resulted,
+    Retried,
+    Revoke,
+    Submit,
+)
+from nova_node.core.lifecycle import ENDED
+from nova_node.core.model import (
+    Attempt,
+    Durability,
+    Failure,
+    Fence,
+    Outcome,
+    Phase,
+    Status,
+)
+from nova_node.core.placement import Worker
+from nova_node.core.retry import RetryPolicy, delay_s, gives_up
+from nova_node.core.shards import Shards
+from nova_node.core.tasks import Batch, Task, Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerConfig:
+    #: root tasks that have not ended; more are refused
+    unended_max: int = 200_000
+    #: tasks of finished batches kept for `show`, `tasks` and late watchers
+    retained_max: int = 50_000
+    #: finished batches stay at least so long, up to four times `retained_max`
+    retained_s: float = 60.0
+    retry: RetryPolicy = RetryPolicy()
+
+
+class SubmitAnswer(NamedTuple):
+    """The tasks are numbered from `first` on, in the order of the calls."""
+
+    request_id: str
+    first: int
+    tasks: int
+
+
+SEQ_BITS = 40
+"""Sequence numbers are incarnation << SEQ_BITS + n: live-only events of a former life, which no journal
+holds, never share a number with new ones."""
+
+
+class Owner:
+    def __init__(
+        self,
+        me: str,
+        incarnation: int,
+        config: OwnerConfig,
+        rng: random.Random,
+        tasks: Tasks,
+        out: list[Effect],
+    ) -> None:
+        self.me = me
+        self.tasks = tasks
+        self.dispatch = Dispatch(rng)
+        self.shards = Shards(self)
+        self.draining = False
+        #: results that came too late to count
+        self.fenced = 0
+        self.seq = incarnation << SEQ_BITS
+        self.out = out
+        self._config = config
+        self._rng = rng
+        self._due: list[tuple[float, int]] = []
+        self._deadlines: list[tuple[float, int]] = []
+        self._ended_batches: dict[int, Batch] = {}
+        self._retained = 0
+
+    # ------------------------------------------------------------ accepting
+
+    def resume(self, now: float) -> None:
+        """After replay: queue whatever had not ended."""
+        for batch in self.tasks.batches.values():
+            if not batch.unended:
+                self._batch_ended(batch)
+        waiting: list[Task] = []
+        for task in self.tasks.by_no.values():
+            if task.status is Status.BACKOFF:
+                heapq.heappush(self._due, (task.not_before, task.no))
+            elif task.status is Status.WAITING and self.shards.wants(task):
+                waiting.append(task)
+            if task.parent is None and task.status not in ENDED and task.demand.deadline_s:
+                self._set_deadline(task)
+        self.dispatch.ready.extend(waiting)
+        self.shards.resume(now)
+
+    def submit(self, signal: Submit, now: float) -> None:
+        known = self.tasks.by_request.get(signal.request_id)
+        if known is not None:
+            answer = SubmitAnswer(signal.request_id, known.first, known.count)
+            self.out.append(Acknowledge(signal.token, answer))
+            return
+        refusal = self._refusal(signal)
+        if refusal is not None:
+            self.out.append(Acknowledge(signal.token, refusal))
+            return
+        batch = self.accept(signal.request_id, signal, now)
+        self.dispatch.ready.extend([self.tasks.by_no[no] for no in batch.numbers()])
+        answer = SubmitAnswer(signal.request_id, batch.first, batch.count)
+        self.out.append(Acknowledge(signal.token, answer))
+
+    def accept(self, request_id: str, signal: Submit, now: float) -> Batch:
+        first = self.tasks.next_no
+        journaled = any(g.demand.durability is Durability.JOURNALED for g in signal.groups)
+        self.record(Accepted(request_id, signal.groups), first, now, journaled)
+        for no in range(first, self.tasks.next_no):
+            task = self.tasks.by_no[no]
+            if task.demand.deadline_s:
+                self._set_deadline(task)
+        return self.tasks.batches[first]
+
+    def _refusal(self, signal: Submit) -> Draining | Invalid | Overloaded | None:
+        count = sum(len(group.calls) for group in signal.groups)
+        if self.draining:
+            return Draining("this node is draining", "submit to another node")
+        if not count:
+            return Invalid("a submit holds at least one call", "add a call")
+        if self.tasks.unended + count > self._config.unended_max:
+            return Overloaded(
+                f"{self.tasks.unended} tasks have not ended and at most "
+                f"{self._config.unended_max} may be open",
+                "wait for some to end, or submit to another node",
+            )
+        return None
+
+    def cancel(self, signal: Cancel, now: float) -> None:
+        task = self.tasks.by_no.get(signal.no)
+        answer: Any
+        if task is None:
+            answer = NotFound(f"no task {signal.no} here", "see `nova tasks`")
+        elif task.parent is not None:
+            answer = Invalid(
+                "a shard cannot be cancelled alone", f"cancel task {self.root(task).no}"
+            )
+        else:
+            self.end_tree(task, None, now)
+            answer = task.status
+        self.out.append(Acknowledge(signal.token, answer))
+
+    def end_tree(self, task: Task, end: Outcome | None, now: float) -> None:
+        """End a task, as `end` says or as cancelled, and cancel all that grew from it."""
+        outcomes = [self._stop(c) for c in task.children or () if c.status not in ENDED]
+        if task.status not in ENDED:
+            cancelled = self._stop(task)
+            outcomes.append(end or cancelled)
+        if outcomes:
+            self.finish(task.batch, outcomes, now)
+
+    def _stop(self, task: Task) -> Outcome:
+        worker = self.dispatch.workers.get(task.node)
+        if task.status is Status.RUNNING and worker is not None and task.no in worker.owed:
+            self.dispatch.settle(worker, task)
+            self.out.append(Revoke(task.node, [Fence(task.no, task.attempt)]))
+        return Outcome(task.no, task.attempt, Status.CANCELLED, node=task.node)
+
+    # ------------------------------------------------------------ placing
+
+    def place(self, now: float) -> None:
+        """Hand out all that there is room for."""
+        again = not self.draining
+        while again:
+            again = False
+            for worker, tasks in self.dispatch.pick(now):
+                if tasks[0].phase is Phase.RUN and self._splits(worker, tasks[0]):
+                    again |= self.shards.split([t for t in tasks if t.parent is None], now)
+                    tasks = [t for t in tasks if t.parent is not None]
+                if tasks:
+                    self._assign(worker, tasks, now)
+        recall = None if self.draining else self.dispatch.recall(now)
+        if recall is not None:
+            self.out.append(Recall(recall[0].node, recall[1]))
+
+    def _splits(self, worker: Worker, task: Task) -> bool:
+        return worker.capabilities[task.demand.capability].splits
+
+    def _assign(self, worker: Worker, tasks: list[Task], now: float) -> None:
+        attempts: list[Attempt] = []
+        fences: dict[Batch, list[Fence]] = {}
+        batch, of_batch = tasks[0].batch, list[Fence]()
+        fences[batch] = of_batch
+        for task in tasks:
+            if task.batch is not batch:
+                batch = task.batch
+                of_batch = fences.setdefault(batch, [])
+            number = task.attempt + 1
+            of_batch.append(Fence(task.no, number))
+            if task.parent is None:
+                attempts.append(
+                    Attempt(
+                        task.no, number, task.demand, Phase.RUN, task.call, (), False, 0, task.blobs
+                    )
+                )
+            else:
+                attempts.append(self.shards.attempt(task, number))
+        self.dispatch.owe(worker, tasks)
+        for batch, of_batch in fences.items():
+            self.record(Assigned(worker.node, tuple(of_batch)), batch.first, now, False)
+        self.out.append(Assign(worker.node, attempts))
+
+    # ------------------------------------------------------------ judging
+
+    def resulted(self, signal: Resulted, now: float) -> None:
+        worker = self.dispatch.workers.get(signal.node)
+        if worker is None:
+            return
+        done: dict[Batch, list[Outcome]] = {}
+        for outcome in signal.outcomes:
+            task = self._current(signal.node, outcome.no, outcome.attempt)
+            if task is None:
+                continue
+            self.dispatch.settle(worker, task)
+            if outcome.status is not Status.DONE:
+                worker.failures += 1.0
+                self.failed(task, outcome, now)
+                continue
+            worker.failures *= 0.5
+            self.dispatch.learn(task.demand, task.phase, outcome.elapsed_us)
+            self._done(task, outcome, signal.node, done)
+        for batch, outcomes in done.items():
+            self.finish(batch, outcomes, now)
+        for cut in signal.cuts:
+            task = self._current(signal.node, cut.no, cut.attempt)
+            if task is not None:
+                self.dispatch.settle(worker, task)
+                self.dispatch.learn(task.demand, task.phase, cut.elapsed_us)
+                self.shards.cut(task, cut, now)
+        for no, attempt in signal.returned:
+            task = self._current(signal.node, no, attempt)
+            if task is not None:
+                self.dispatch.settle(worker, task)
+                self._requeue(task, Outcome(no, attempt, Status.WAITING, node=signal.node), now)
+
+    def _current(self, node: str, no: int, attempt: int) -> Task | None:
+        """The fence: the task, if this attempt on this node is the one that counts."""
+        task = self.tasks.by_no.get(no)
+        if (
+            task is not None
+            and task.status is Status.RUNNING
+            and task.attempt == attempt
+            and task.node == node
+            and task.children is None
+        ):
+            return task
+        self.fenced += 1
+        return None
+
+    def _done(
+        self, task: Task, outcome: Outcome, node: str, done: dict[Batch, list[Outcome]]
+    ) -> None:
+        value = outcome.value
+        if value is not None and value.blob is not None:
+            value = value._replace(blob=value.blob._replace(holders=(node,)))
+            if node != self.me and not self.shards.is_part(task):
+                self.out.append(Pull(task.no, task.attempt, value))
+                return
+        done.setdefault(task.batch, []).append(
+            Outcome(
+                task.no,
+                task.attempt,
+                Status.DONE,
+                value,
+                None,
+                node,
+                task.started_at,
+                outcome.elapsed_us,
+            )
+        )
+
+    def pulled(self, signal: Pulled, now: float) -> None:
+        task = self.tasks.by_no.get(signal.no)
+        if task is None or task.status is not Status.RUNNING or task.attempt != signal.attempt:
+            return
+        status = Status.DONE if signal.failure is None else Status.FAILED
+        outcome = Outcome(
+            task.no, task.attempt, status, signal.value, signal.failure, task.node, task.started_at
+        )
+        if signal.failure is None:
+            self.finish(task.batch, [outcome], now)
+        else:
+            self.failed(task, outcome, now)
+
+    def failed(self, task: Task, outcome: Outcome, now: float) -> None:
+        """An attempt ended badly: try again, or set the task aside."""
+        failure = outcome.failure or Failure(
+            "internal", "the attempt gave neither value nor reason"
+        )
+        outcome = outcome._replace(node=task.node, started_at=task.started_at, value=None)
+        if self.shards.recover(task, failure, now):
+            return
+        if gives_up(failure, task.failures + 1, task.demand.max_attempts):
+            self.fail(task, outcome._replace(status=Status.FAILED), now)
+            return
+        not_before = now + delay_s(self._config.retry, task.failures + 1, self._rng)
+        self.record(Retried(outcome, not_before, True), task.batch.first, now, task.batch.journaled)
+        heapq.heappush(self._due, (not_before, task.no))
+
+    def fail(self, task: Task, outcome: Outcome, now: float) -> None:
+        """Set a task aside for good; a shard takes its parent, and that its other shards, along."""
+        parent = task.parent
+        self.finish(task.batch, [outcome], now)
+        if parent is not None and parent.status not in ENDED:
+            self.shards.failed(parent, task, outcome, now)
+
+    def lost(self, worker: Worker, why: str, now: float) -> None:
+        """A worker is gone: whatever it owes goes elsewhere at once."""
+        owed = list(worker.owed.values())
+        worker.owed.clear()
+        worker.owed_us, worker.owed_bytes = 0.0, 0
+        failure = Failure("lost", f"node {worker.node} was lost: {why}", retryable=True)
+        for task in owed:
+            if task.status is not Status.RUNNING or task.node != worker.node:
+                continue
+            outcome = Outcome(
+                task.no, task.attempt, Status.FAILED, None, failure, worker.node, task.started_at
+            )
+            if task.losses >= self._config.retry.max_losses:
+                self.fail(task, outcome, now)
+            else:
+                self._requeue(task, outcome, now)
+
+    def _requeue(self, task: Task, outcome: Outcome, now: float) -> None:
+        self.record(Retried(outcome, 0.0, False), task.batch.first, now, False)
+        self.dispatch.ready.push(task, first=True)
+
+    def finish(self, batch: Batch, outcomes: list[Outcome], now: float) -> None:
+        """Record ends of tasks of one batch, and go on with what waited for them."""
+        if batch.children:
+            self.shards.release(outcomes)
+        self.record(Finished(tuple(outcomes)), batch.first, now, batch.journaled)
+        if batch.children:
+            for task in [self.tasks.by_no[outcome.no] for outcome in outcomes]:
+                self.shards.ended(task, now)
+        if not batch.unended and batch.first in self.tasks.batches:
+            self._batch_ended(batch)
+
+    def heard(self, signal: Heard, now: float) -> None:
+        for said in signal.said:
+            task = self._current(signal.node, said.no, said.attempt)
+            if task is not None:
+                self.record(Output(said), task.batch.first, now, task.batch.journaled)
+
+    # ------------------------------------------------------------ time
+
+    @property
+    def wake_at(self) -> float:
+        return min(
+            self._due[0][0] if self._due else float("inf"),
+            self._deadlines[0][0] if self._deadlines else float("inf"),
+        )
+
+    def tick(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            task = self.tasks.by_no.get(heapq.heappop(self._due)[1])
+            if task is not None and task.status is Status.BACKOFF and task.not_before <= now:
+                task.status = Status.WAITING
+                self.dispatch.ready.push(task, first=True)
+        while self._deadlines and self._deadlines[0][0] <= now:
+            task = self.tasks.by_no.get(heapq.heappop(self._deadlines)[1])
+            if task is not None and task.status not in ENDED:
+                self._expire(task, now)
+
+    def _expire(self, task: Task, now: float) -> None:
+        failure = Failure(
+            "deadline",
+            f"not done {task.demand.deadline_s:g} s after it was accepted",
+            "give it a longer deadline, or see `nova explain` for what it waited for",
+        )
+        outcome = Outcome(task.no, task.attempt, Status.FAILED, None, failure, task.node)
+        self.end_tree(task, outcome, now)
+
+    def _set_deadline(self, task: Task) -> None:
+        heapq.heappush(self._deadlines, (task.batch.accepted_at + task.demand.deadline_s, task.no))
+
+    # ------------------------------------------------------------ books
+
+    def record(self, fact: Fact, batch: int, now: float, journaled: bool) -> None:
+        self.seq += 1
+        event = Event(self.seq, batch, now, fact, journaled)
+        self.tasks.apply(event)
+        self.out.append(Append(event))
+
+    def _batch_ended(self, batch: Batch) -> None:
+        if batch.first not in self._ended_batches:
+            self._ended_batches[batch.first] = batch
+            self._retained += batch.count + len(batch.children)
+
+    def forget(self, now: float) -> None:
+        """Drop the oldest finished batches beyond what is retained, from memory and journal."""
+        config, dropped = self._config, list[int]()
+        while self._retained > config.retained_max:
+            batch = next(iter(self._ended_batches.values()))
+            young = now - batch.ended_at < config.retained_s
+            if young and self._retained <= 4 * config.retained_max:
+                break
+            del self._ended_batches[batch.first]
+            self._retained -= batch.count + len(batch.children)
+            self.tasks.forget(batch)
+            if batch.journaled:
+                dropped.append(batch.first)
+        if dropped:
+            self.out.append(Forget(dropped))
+
+    def discard(self, batch: Batch) -> None:
+        """Drop a volatile batch that nobody will ask about."""
+        if self._ended_batches.pop(batch.first, None) is not None:
+            self._retained -= batch.count + len(batch.children)
+        self.tasks.forget(batch)
+
+    def root(self, task: Task) -> Task:
+        while task.parent is not None:
+            task = task.parent
+        return task
+
+    def owed(self) -> int:
+        return sum(len(w.owed) for w in self.dispatch.workers.values())
+
+    def blob_ids(self, extra: Sequence[str] = ()) -> set[str]:
+        """Every blob that a task held here names."""
+        ids = set(extra)
+        for task in self.tasks.by_no.values():
+            for blob in task.blobs:
+                ids.add(blob.id)
+            value = task.outcome.value if task.outcome else None
+            if value is not None and value.blob is not None:
+                ids.add(value.blob.id)
+        return ids

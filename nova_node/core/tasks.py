@@ -1,0 +1,223 @@
+"""The tasks of one owner: what the fold of its events holds.
+
+`Tasks.apply` is the only writer of a task's fields, live and at replay alike. A batch is the tasks of
+one submit with all that grew from them; it is forgotten as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nova_node.core.events import (
+    Accepted,
+    Assigned,
+    Event,
+    Finished,
+    Grown,
+    Output,
+    PeerChanged,
+    Retried,
+)
+from nova_node.core.lifecycle import ENDED, NEXT
+from nova_node.core.model import BlobRef, Call, Demand, Outcome, Phase, Status
+
+
+class Task:
+    """One unit a person asked for, or a shard, split or merge that grew from one."""
+
+    __slots__ = (
+        "attempt",
+        "batch",
+        "blobs",
+        "call",
+        "children",
+        "cost_us",
+        "demand",
+        "depth",
+        "failures",
+        "history",
+        "losses",
+        "no",
+        "node",
+        "not_before",
+        "outcome",
+        "parent",
+        "parts",
+        "phase",
+        "started_at",
+        "status",
+    )
+
+    def __init__(
+        self, no: int, batch: Batch, demand: Demand, call: Call, blobs: tuple[BlobRef, ...]
+    ) -> None:
+        self.no = no
+        self.batch = batch
+        self.demand = demand
+        self.call = call
+        self.blobs = blobs
+        self.phase = Phase.RUN
+        self.parent: Task | None = None
+        self.parts: tuple[int, ...] = ()
+        self.children: list[Task] | None = None
+        self.depth = 0
+        self.status = Status.WAITING
+        #: number of the latest attempt; with the owner's incarnation, the fence
+        self.attempt = 0
+        self.failures = 0
+        self.losses = 0
+        self.node = ""
+        self.started_at = 0.0
+        self.cost_us = 0.0
+        self.not_before = 0.0
+        self.outcome: Outcome | None = None
+        #: earlier attempts, bounded by max_attempts + max_losses
+        self.history: list[Outcome] | None = None
+
+    @property
+    def is_root(self) -> bool:
+        return self.parent is None
+
+
+class Batch:
+    __slots__ = (
+        "accepted_at",
+        "children",
+        "count",
+        "ended_at",
+        "first",
+        "journaled",
+        "request_id",
+        "unended",
+    )
+
+    def __init__(
+        self, first: int, count: int, request_id: str, now: float, journaled: bool
+    ) -> None:
+        self.first = first
+        self.count = count
+        self.request_id = request_id
+        self.accepted_at = now
+        self.ended_at = 0.0
+        self.journaled = journaled
+        #: root tasks that have not ended
+        self.unended = count
+        #: numbers of tasks that grew from this batch
+        self.children: list[int] = []
+
+    def numbers(self) -> Iterator[int]:
+        yield from range(self.first, self.first + self.count)
+        yield from self.children
+
+
+class Tasks:
+    def __init__(self) -> None:
+        self.by_no: dict[int, Task] = {}
+        self.batches: dict[int, Batch] = {}
+        self.by_request: dict[str, Batch] = {}
+        self.next_no = 1
+        #: of root tasks, by how they ended since the journal began
+        self.ended: dict[Status, int] = dict.fromkeys(ENDED, 0)
+        #: root tasks that have not ended
+        self.unended = 0
+
+    def apply(self, event: Event) -> None:
+        fact = event.fact
+        match fact:
+            case Accepted():
+                self._accepted(event, fact)
+            case Finished(outcomes):
+                self._finished(outcomes, event.time)
+            case Assigned(node, fences):
+                for no, attempt in fences:
+                    task = self.by_no[no]
+                    _move(task, Status.RUNNING)
+                    task.node, task.attempt, task.started_at = node, attempt, event.time
+            case Retried():
+                self._retried(fact)
+            case Grown():
+                self._grown(fact)
+            case Output() | PeerChanged():
+                pass
+
+    def forget(self, batch: Batch) -> None:
+        for no in batch.numbers():
+            del self.by_no[no]
+        del self.batches[batch.first]
+        self.by_request.pop(batch.request_id, None)
+
+    # ------------------------------------------------------------ one fact each
+
+    def _accepted(self, event: Event, fact: Accepted) -> None:
+        count = sum(len(group.calls) for group in fact.groups)
+        batch = Batch(event.batch, count, fact.request_id, event.time, event.journaled)
+        no, by_no = event.batch, self.by_no
+        for demand, calls, blobs in fact.groups:
+            for call in calls:
+                by_no[no] = Task(no, batch, demand, call, blobs)
+                no += 1
+        self.batches[batch.first] = batch
+        if fact.request_id:
+            self.by_request[fact.request_id] = batch
+        self.next_no = max(self.next_no, no)
+        self.unended += count
+
+    def _grown(self, fact: Grown) -> None:
+        parent = self.by_no[fact.parent]
+        if parent.status is not Status.RUNNING:
+            parent.status = Status.RUNNING
+        if parent.children is None:
+            parent.children = []
+        for no, call in enumerate(fact.calls, fact.first):
+            child = Task(no, parent.batch, parent.demand, call, fact.blobs)
+            child.phase = fact.phase
+            child.parent = parent
+            child.parts = fact.parts
+            child.depth = parent.depth + 1
+            self.by_no[no] = child
+            parent.children.append(child)
+            parent.batch.children.append(no)
+        self.next_no = max(self.next_no, fact.first + len(fact.calls))
+
+    def _retried(self, fact: Retried) -> None:
+        outcome = fact.outcome
+        task = self.by_no[outcome.no]
+        _move(task, Status.BACKOFF if fact.not_before else Status.WAITING)
+        task.attempt = max(task.attempt, outcome.attempt)
+        task.not_before = fact.not_before
+        task.outcome = None
+        if task.history is None:
+            task.history = []
+        task.history.append(outcome)
+        if fact.charged:
+            task.failures += 1
+        else:
+            task.losses += 1
+
+    def _finished(self, outcomes: tuple[Outcome, ...], now: float) -> None:
+        by_no, ended = self.by_no, self.ended
+        for outcome in outcomes:
+            task = by_no[outcome.no]
+            status = outcome.status
+            task.status = status
+            task.outcome = outcome
+            if task.attempt < outcome.attempt:
+                task.attempt = outcome.attempt
+            if task.children is not None:
+                for child in task.children:
+                    child.call = Call()
+                    if child.outcome is not None:
+                        child.outcome = child.outcome._replace(value=None)
+            if task.parent is None:
+                ended[status] += 1
+                self.unended -= 1
+                batch = task.batch
+                batch.unended -= 1
+                if not batch.unended:
+                    batch.ended_at = now
+
+
+def _move(task: Task, status: Status) -> None:
+    if status not in NEXT[task.status]:
+        raise AssertionError(f"task {task.no}: {task.status.name} cannot become {status.name}")
+    task.status = status
