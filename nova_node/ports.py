@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from nova_node.core.events import Event, Signal
-from nova_node.core.model import Attempt, BlobRef, Capability, Encoding, Failure
+from nova_node.core.events import Effect, Event, Signal
+from nova_node.core.members import MemberEffect
+from nova_node.core.model import PROTOCOL, Attempt, BlobRef, Capability, Encoding, Failure, Member
 
 Post = Callable[[Signal], None]
 """Enqueue a signal for the engine. Called on the event loop's thread only."""
@@ -52,6 +53,9 @@ class Journal(Protocol):
         ...
 
 
+CHUNK_BYTES = 1 << 20
+
+
 class BlobStat(NamedTuple):
     ref: BlobRef
     #: every chunk is here
@@ -80,12 +84,18 @@ class Blobs(Protocol):
         """Size in bytes and 32 bytes a chunk. Raises NotFound."""
         ...
 
-    def add_chunk(self, blob_id: str, size_bytes: int, digests: bytes, index: int, data: bytes) -> None:
+    def add_chunk(
+        self, blob_id: str, size_bytes: int, digests: bytes, index: int, data: bytes
+    ) -> None:
         """Store one chunk of a blob that another node holds. Raises Corrupt when it does not match."""
         ...
 
     def path(self, blob_id: str) -> str:
         """The file that holds the bytes at their own offsets, for a worker process to read."""
+        ...
+
+    def discard(self, blob_ids: Iterable[str]) -> None:
+        """One `put` of each is no longer needed; the last one deletes. Unknown ids are ignored."""
         ...
 
     def collect(self, referenced: Iterable[str], older_than_s: float) -> int:
@@ -121,6 +131,7 @@ class Found(NamedTuple):
     address: str
     mesh: str
     version: str
+    protocol: int = PROTOCOL
 
 
 class Discovery(Protocol):
@@ -141,3 +152,13 @@ class BlobSource(Protocol):
     ) -> AsyncIterator[tuple[int, bytes, int, bytes]]:
         """(size of the blob, its digests, index, chunk). Raises Unavailable or NotFound."""
         ...
+
+
+class Peers(Protocol):
+    """The transport. Performs effects without blocking; what comes of them arrives as signals."""
+
+    def know(self, member: Member) -> None:
+        """Where a peer is to be found."""
+        ...
+
+    def perform(self, effect: Effect | MemberEffect) -> None: ...

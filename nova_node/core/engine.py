@@ -201,6 +201,7 @@ class Engine:
     def describe(self, card: Card) -> None:
         """What this node itself can run."""
         self.owner.dispatch.workers[self.me].take_card(card)
+        self.worker.walls_s = {c.name: c.limits.wall_s for c in card.capabilities}
 
     def digest(self, card_version: int, lag_ms: int) -> Digest:
         worker = self.worker

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Set
 from dataclasses import dataclass
 
 from nova_node.core.members import MembershipConfig
@@ -50,11 +51,17 @@ class Gossip:
         if rumour is not None:
             self._news -= rumour.news
 
-    def pick(self, room: int, count: int) -> list[str]:
-        """Up to `room` nodes to tell of now, the least told first, news before load. `count` is
-        the size of the mesh."""
+    def clear(self) -> None:
+        """Nobody is there to be told."""
+        self._rumours.clear()
+        self._news = 0
+
+    def pick(self, room: int, count: int, skip: Set[str]) -> list[str]:
+        """Up to `room` nodes to tell of now, the least told first, news before load; none of
+        `skip`, of which the listener knows. `count` is the size of the mesh."""
         limit = self._config.gossip_repeats * math.ceil(math.log10(count + 1))
-        best = heapq.nsmallest(room, self._rumours.items(), key=_order)
+        fresh = (item for item in self._rumours.items() if item[0] not in skip)
+        best = heapq.nsmallest(room, fresh, key=_order)
         picked: list[str] = []
         digests = 0
         for node, rumour in best:

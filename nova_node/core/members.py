@@ -18,12 +18,16 @@ from nova_node.core.model import Failure, Member
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembershipConfig:
     """The defaults keep two promises at once: a host that falls silent is dead to its peers within
-    6 s (N <= 10), and a node that is only stuck for 5 s is not. Between a node's last answer and
-    its death lie at most `probe_s`, then 2 * `probe_timeout_s`, `suspicion_s`, `last_word_s`."""
+    6 s (N <= 10), and a node that is only stuck for 5 s is not. From falling silent to death it
+    takes at most probe_s + hedge_s + probe_timeout_s + suspicion_s + last_word_s; from getting
+    stuck, even when the probe before was lost, at least the last three (but 0.8 of the first of
+    them, see `probing`)."""
 
     #: between two probes that a node sends, and on average between two that it gets
-    probe_s: float = 0.5
-    #: for the direct probe alone, and as much again for the indirect ones beside it
+    probe_s: float = 0.4
+    #: silence after which others are asked to probe too
+    hedge_s: float = 0.3
+    #: for them to do so; the direct probe may be answered meanwhile
     probe_timeout_s: float = 0.5
     #: peers asked to probe in our place
     indirect: int = 3
@@ -31,14 +35,14 @@ class MembershipConfig:
     suspicion_s: float = 4.0
     #: the same when the host answers that nothing listens there
     crash_s: float = 0.5
-    #: for one more direct probe before a suspect is called dead
-    last_word_s: float = 0.3
+    #: for one more round of probes, all at once, before a suspect is called dead
+    last_word_s: float = 0.7
     #: between two pushes of news
     gossip_s: float = 0.2
     #: peers that one push goes to
     gossip_fanout: int = 3
     #: news is told this many times ceil(log10(N + 1))
-    gossip_repeats: int = 4
+    gossip_repeats: int = 6
     #: members in one message, the speaker included
     max_gossip: int = 32
     #: of them, those told only because their load changed
@@ -65,7 +69,14 @@ class MembershipConfig:
 LAN = MembershipConfig()
 #: for meshes on one machine and for tests: faster, and no patience with a stuck node
 LOOPBACK = MembershipConfig(
-    probe_s=0.2, probe_timeout_s=0.2, suspicion_s=1.0, crash_s=0.2, sync_s=5.0, reconnect_s=1.0
+    probe_s=0.2,
+    hedge_s=0.2,
+    probe_timeout_s=0.3,
+    suspicion_s=1.0,
+    crash_s=0.2,
+    last_word_s=0.3,
+    sync_s=5.0,
+    reconnect_s=1.0,
 )
 
 

@@ -71,7 +71,7 @@ class SubmitAnswer(NamedTuple):
     tasks: int
 
 
-SEQ_BITS = 40
+SEQ_BITS = 32
 """Sequence numbers are incarnation << SEQ_BITS + n: live-only events of a former life, which no journal
 holds, never share a number with new ones."""
 

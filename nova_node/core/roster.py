@@ -9,7 +9,6 @@ itself can.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -78,6 +77,15 @@ def judge(known: Member, heard: Member, first_hand: bool, max_jump: int) -> Verd
     return Verdict.IGNORE
 
 
+def _alive_after_all(known: Member, heard: Member) -> bool:
+    """We buried it, and the other side of a healed partition did not."""
+    return (
+        known.state is MemberState.DEAD
+        and heard.state is MemberState.ALIVE
+        and heard.incarnation == known.incarnation
+    )
+
+
 def sound(member: Member) -> bool:
     """Fit to be kept and shown: bounded printable text, a believable incarnation."""
     texts = (member.node, member.name, member.address, member.version)
@@ -96,14 +104,25 @@ class Roster:
         self.peers: dict[str, Seen] = {}
         #: ids of the nodes that are here, this one included, sorted
         self.ring: list[str] = [me]
+        #: in the order of their deaths
         self.dead: dict[str, None] = {}
+        self._gone: dict[str, None] = {}
+        #: found since the caller last emptied the list
+        self.conflicts: list[Conflict] = []
 
     def member(self, node: str) -> Member | None:
         seen = self.peers.get(node)
         return seen.member if seen else None
 
-    def here(self) -> Iterator[Member]:
-        return (s.member for s in self.peers.values() if s.member.state in HERE)
+    def alive(self) -> list[Member]:
+        return [s.member for s in self.peers.values() if s.member.state is MemberState.ALIVE]
+
+    def at(self, address: str) -> str:
+        """The node that is here at this address, or ""."""
+        for seen in self.peers.values():
+            if seen.member.address == address and seen.member.state in HERE:
+                return seen.member.node
+        return ""
 
     def hear(self, heard: Member, now: float, first_hand: bool, by_sync: bool) -> Verdict:
         """Weigh a record and keep it if it counts."""
@@ -113,10 +132,12 @@ class Roster:
         if first_hand:
             seen.heard_at = now
         known = seen.member
-        if not first_hand and heard.state is MemberState.DEAD and known.state in HERE:
-            if by_sync or known.state is MemberState.ALIVE:
-                heard = heard._replace(state=MemberState.SUSPECT)
+        buried = not first_hand and heard.state is MemberState.DEAD and known.state in HERE
+        if buried and (by_sync or known.state is MemberState.ALIVE):
+            heard = heard._replace(state=MemberState.SUSPECT)
         verdict = judge(known, heard, first_hand, self._config.max_jump)
+        if by_sync and verdict is Verdict.IGNORE and _alive_after_all(known, heard):
+            verdict = Verdict.CHECK
         seen.outdated = verdict is Verdict.TELL or (seen.outdated and not first_hand)
         if verdict is Verdict.ADOPT:
             if not sound(heard):
@@ -138,21 +159,9 @@ class Roster:
         self._put(seen, seen.member._replace(state=state), now)
         return seen.member
 
-    def conflict(self, node: str, now: float) -> Conflict | None:
-        """After a move: has this node just moved back to where it came from?"""
-        seen = self.peers[node]
-        if seen.moved_at == now and seen.moved_from.startswith("!"):
-            return Conflict(node, (seen.member.address, seen.moved_from[1:]), now)
-        return None
-
     def expire(self, now: float) -> list[str]:
         """Forget tombstones that are old enough."""
-        old = [
-            node
-            for node, seen in self.peers.items()
-            if seen.member.state not in HERE
-            and now - seen.changed_at >= self._config.tombstone_s
-        ]
+        old = [n for n in self._gone if now - self.peers[n].changed_at >= self._config.tombstone_s]
         for node in old:
             self._forget(node)
         return old
@@ -169,10 +178,9 @@ class Roster:
         return Verdict.ADOPT
 
     def _make_room(self) -> bool:
-        gone = [(s.changed_at, n) for n, s in self.peers.items() if s.member.state not in HERE]
-        if not gone:
+        if not self._gone:
             return False
-        self._forget(min(gone)[1])
+        self._forget(min(self._gone, key=lambda node: self.peers[node].changed_at))
         return True
 
     def _put(self, seen: Seen, member: Member, now: float) -> None:
@@ -187,18 +195,21 @@ class Roster:
         was_here, is_here = old.state in HERE, member.state in HERE
         if is_here and not was_here:
             bisect.insort(self.ring, member.node)
+            del self._gone[member.node]
         elif was_here and not is_here:
             del self.ring[bisect.bisect_left(self.ring, member.node)]
+            self._gone[member.node] = None
         if member.state is MemberState.DEAD:
             self.dead[member.node] = None
         else:
             self.dead.pop(member.node, None)
 
     def _move(self, seen: Seen, old_address: str, now: float) -> None:
-        back = seen.moved_from == seen.member.address and now - seen.moved_at < CONFLICT_S
-        seen.moved_from = f"!{old_address}" if back else old_address
-        seen.moved_at = now
+        address = seen.member.address
+        if seen.moved_from == address and now - seen.moved_at < CONFLICT_S:
+            self.conflicts.append(Conflict(seen.member.node, (old_address, address), now))
+        seen.moved_from, seen.moved_at = old_address, now
 
     def _forget(self, node: str) -> None:
-        del self.peers[node]
+        del self.peers[node], self._gone[node]
         self.dead.pop(node, None)

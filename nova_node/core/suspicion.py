@@ -30,16 +30,16 @@ class Suspicion:
     #: when the suspect is asked once more, or called dead if it was
     until: float
     confirmed: int = 0
-    #: the key of the last probe, once sent
-    last_word: int | None = None
+    #: it is being asked once more
+    last_word: bool = False
 
     def shorten(self, patience: float, confirmed: int) -> None:
         """New evidence never gives the suspect more time."""
         self.confirmed = max(self.confirmed, confirmed)
-        if self.last_word is None:
+        if not self.last_word:
             self.until = min(self.until, self.since + patience)
 
     def postpone(self, delay_s: float) -> None:
         """The judge slept: the suspect may have spoken meanwhile."""
         self.until += delay_s
-        self.last_word = None
+        self.last_word = False

@@ -92,6 +92,8 @@ class Worker:
         self.grown: list[tuple[int, Attempt, tuple[Call, ...]]] = []
         self.out = out
         self._config = config
+        #: wall-clock limits that capabilities declare
+        self.walls_s: dict[str, float] = {}
         self._next_key = 1
         self._cost_us: dict[str, float] = {}
 
@@ -280,7 +282,10 @@ class Worker:
                 self._kill(number, slot, failure)
 
     def _wall_s(self, attempt: Attempt) -> float:
-        return attempt.demand.limits.wall_s or self._config.wall_s
+        demand = attempt.demand
+        return (
+            demand.limits.wall_s or self.walls_s.get(demand.capability, 0.0) or self._config.wall_s
+        )
 
     def _wall_end(self, slot: Slot) -> float:
         wall_s = self._wall_s(next(iter(slot.items.values())).attempt)

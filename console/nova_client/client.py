@@ -1,0 +1,309 @@
+"""The asynchronous client of one node. Any node of the mesh will do: it asks the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Self, Unpack
+
+from nova_proto.v1 import nodes_pb2, task_pb2, tasks_pb2
+
+from nova_client import backoff, decode, encode, errors, event, find, model
+from nova_client.encode import Spec
+from nova_client.files import Packer, walk
+from nova_client.model import BlobRef, Files, InputSource, Options, Status, SubmitOptions
+from nova_client.task import Batch, Task
+
+REQUESTS_AT_ONCE = 8
+
+_STATUS_NAMES = dict(zip(Status, task_pb2.Status.keys(), strict=True))
+
+
+class Client:
+    """Talks to the node at `address` (host:port; None finds the local one). Use `async with`.
+
+    `credentials` are grpc.ChannelCredentials, None for plaintext on loopback. `timeout_s` bounds
+    each question; `give_up_s` is how long a lost node is waited for while tasks are open."""
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        credentials: Any = None,
+        timeout_s: float = 10.0,
+        give_up_s: float = 60.0,
+    ) -> None:
+        self.address = address or find.find_address()
+        self._credentials = credentials
+        self._timeout_s = timeout_s
+        self._give_up_s = give_up_s
+        self._wires: Any = None
+        self._session: Any = None
+        self.node = ""
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def connect(self) -> None:
+        """Raises Unreachable when no node answers at the address."""
+        from nova_client.session import Session  # loads grpc
+        from nova_client.wires import Wires
+
+        self._wires = Wires(self.address, self._credentials)
+        try:
+            self.node = (await self.status()).node.node
+        except errors.NovaError:
+            await self.close()
+            raise
+        self._session = Session(self._wires.home, self.node, self._give_up_s)
+
+    async def close(self) -> None:
+        """Ends the connection. Tasks go on; whoever waits for one here gets Unreachable."""
+        wires, session = self._wires, self._session
+        self._wires = self._session = None
+        if session is not None:
+            await session.close()
+        if wires is not None:
+            await wires.close()
+
+    # ------------------------------------------------------------ submit
+
+    async def submit(
+        self,
+        capability: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        inputs: Mapping[str, InputSource] | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> Task:
+        """Hand one task to the mesh; returns when its owner has it durably.
+
+        `args` is a JSON object, `inputs` binds bytes and files to parameters by name.
+        Raises Invalid, Refused, Overloaded or Unreachable."""
+        (task,) = await self.submit_many([(capability, args)], inputs=inputs, **options)
+        return task
+
+    async def submit_many(
+        self,
+        calls: Iterable[Spec],
+        *,
+        inputs: Mapping[str, InputSource] | None = None,
+        **options: Unpack[SubmitOptions],
+    ) -> list[Task]:
+        """Hand in (capability, args) pairs or Calls, in this order; a million at a time will do.
+
+        Goes in requests of 4,096, each accepted or refused as one; when a node is full it waits.
+        An error leaves the requests accepted before it running (its note tells how many)."""
+        session = self._opened()
+        bound: dict[int, encode.Bound] = {}
+        shared = None
+        if inputs:
+            shared = encode.bind(await self._put_inputs(inputs))
+        if not isinstance(calls, list | tuple):
+            calls = list(calls)
+        for call in calls:
+            if isinstance(call, model.Call) and call.inputs and id(call.inputs) not in bound:
+                bound[id(call.inputs)] = encode.bind(await self._put_inputs(call.inputs))
+        tasks: list[Task] = []
+        sending: set[asyncio.Task[None]] = set()
+        request = None
+        try:
+            for request in encode.requests(calls, _options(options), bound, shared):
+                batch = Batch(self, request.message, request.calls)
+                tasks += batch.tasks
+                if request.calls == len(calls):
+                    await session.submit(batch)
+                    return tasks
+                while len(sending) >= REQUESTS_AT_ONCE:
+                    sending = await _settle(sending)
+                sending.add(asyncio.create_task(session.submit(batch)))
+            while sending:
+                sending = await _settle(sending)
+        except errors.NovaError as error:
+            accepted = sum(1 for task in tasks if task.accepted)
+            if accepted:
+                error.add_note(f"{accepted} tasks of this submit were accepted before")
+            raise
+        finally:
+            for one in sending:
+                one.cancel()
+        return tasks
+
+    async def _put_inputs(self, inputs: Mapping[str, InputSource]) -> dict[str, bytes | Files]:
+        ready: dict[str, bytes | Files] = {}
+        for name, source in inputs.items():
+            if isinstance(source, bytes | Files):
+                ready[name] = source
+            elif isinstance(source, str | Path):
+                ready[name] = await self.put_files([source])
+            else:
+                ready[name] = await self.put_files(source)
+        return ready
+
+    # ------------------------------------------------------------ tasks, by id
+
+    async def get(self, id: str) -> model.TaskView:
+        """Raises NotFound."""
+        request = tasks_pb2.GetRequest(id=id)
+        return decode.task_view(await self._ask("tasks", "Get", request))
+
+    async def list_tasks(
+        self,
+        *,
+        statuses: Iterable[Status] = (),
+        capability: str = "",
+        limit: int = 100,
+        children: bool = False,
+    ) -> model.TaskList:
+        """Tasks of the whole mesh, newest first; `limit` 1 to 1,000; `children`: shards too."""
+        request = tasks_pb2.ListRequest(
+            statuses=[_STATUS_NAMES[status] for status in statuses],
+            capability=capability,
+            limit=limit,
+            children=children,
+        )
+        return decode.task_list(await self._ask("tasks", "List", request))
+
+    async def cancel(self, id: str) -> Status:
+        """Ask for the end of a task and its shards; returns its status now. Raises NotFound."""
+        reply = await self._ask("tasks", "Cancel", tasks_pb2.CancelRequest(id=id))
+        return decode.status(reply.status)
+
+    async def explain(self, id: str) -> model.Explanation:
+        """Why a task is where it is. Raises NotFound."""
+        request = tasks_pb2.ExplainRequest(id=id)
+        return decode.explanation(await self._ask("tasks", "Explain", request))
+
+    async def logs(self, id: str, follow: bool = False) -> AsyncGenerator[model.LogLine, None]:
+        """Lines that a task and its shards wrote; with `follow`, until it ends."""
+        wire = self._home()
+        request = tasks_pb2.LogsRequest(id=id, follow=follow)
+        async with aclosing(wire.stream(wire.tasks.Logs, request)) as replies:
+            async for reply in replies:
+                for line in reply.lines:
+                    yield decode.log_line(line)
+
+    async def watch(self, from_seq: int = 0) -> AsyncGenerator[event.Event, None]:
+        """What happens on the node, from event `from_seq` on (0: from now), without loss.
+
+        Connects again when the stream breaks. Raises Invalid (out_of_range) when the history no
+        longer reaches back so far, Unreachable when the node stays away for `give_up_s`."""
+        wire, attempt, waited_s = self._home(), 0, 0.0
+        while True:
+            request = tasks_pb2.WatchRequest(from_seq=from_seq)
+            try:
+                async with aclosing(wire.stream(wire.tasks.Watch, request)) as replies:
+                    async for reply in replies:
+                        attempt, waited_s = 0, 0.0
+                        for message in reply.events:
+                            known = decode.event(self.node, message)
+                            if known is not None:
+                                yield known
+                        from_seq = max(from_seq, reply.seq + 1)
+            except errors.Unreachable:
+                if waited_s > self._give_up_s:
+                    raise
+            delay_s = backoff.delay_s(attempt)
+            await asyncio.sleep(delay_s)
+            attempt, waited_s = attempt + 1, waited_s + delay_s
+
+    # ------------------------------------------------------------ nodes
+
+    async def nodes(self) -> model.NodeList:
+        reply = await self._ask("nodes", "List", nodes_pb2.ListNodesRequest())
+        return model.NodeList(reply.mesh, tuple(decode.node_view(item) for item in reply.nodes))
+
+    async def capabilities(self) -> tuple[model.Capability, ...]:
+        """What the mesh can do, and where."""
+        reply = await self._ask("nodes", "Capabilities", nodes_pb2.CapabilitiesRequest())
+        return tuple(
+            decode.capability(item.capability, tuple(item.nodes)) for item in reply.capabilities
+        )
+
+    async def status(self) -> model.NodeStatus:
+        """Of the node asked."""
+        reply = await self._ask("nodes", "Status", nodes_pb2.StatusRequest())
+        return decode.node_status(reply)
+
+    async def drain(self, *, stay: bool = False, timeout_s: float = 60.0) -> int:
+        """Have the node take no new work, end what runs, and stop unless `stay`.
+
+        Returns how many attempts were still running when `timeout_s` was over."""
+        wire = self._home()
+        request = nodes_pb2.DrainRequest(stay=stay, timeout_s=timeout_s)
+        reply = await wire.call(wire.nodes.Drain, request, timeout_s + self._timeout_s)
+        return reply.left_running
+
+    # ------------------------------------------------------------ blobs
+
+    async def put_blob(self, data: bytes | str | Path) -> BlobRef:
+        """Store bytes, or the file at a path, on the node."""
+        return await self._opened_wires().put_blob(data)
+
+    async def put_files(self, paths: Iterable[str | Path]) -> Files:
+        """Store files, and folders with every file below them, as one blob; give the result as an
+        input to any number of tasks. Names start with the last part of each path given.
+        Raises Invalid: nothing there, unreadable, or more than 100,000 files."""
+        wires = self._opened_wires()
+        if isinstance(paths, str | Path):
+            paths = [paths]
+        packer = Packer(await asyncio.to_thread(walk, paths))
+        return packer.files(await wires.put_pieces(packer.pieces()))
+
+    async def get_blob(self, ref: BlobRef) -> bytes:
+        """The checked bytes. Raises NotFound when no node that should hold it does."""
+        return await self._opened_wires().get_blob(ref)
+
+    async def fetch(self, ref: BlobRef) -> Any:
+        """What the blob holds: a JSON value or bytes."""
+        data = await self.get_blob(ref)
+        return decode.parse_json(data) if ref.json else data
+
+    # ------------------------------------------------------------ inside
+
+    def keep_listening(self) -> None:
+        """Results are read while the client is open; raises Unreachable when it is not."""
+        self._opened().listen()
+
+    async def _ask(self, service: str, method: str, request: Any) -> Any:
+        wire = self._home()
+        stub = getattr(getattr(wire, service), method)
+        return await wire.call(stub, request, self._timeout_s)
+
+    def _home(self) -> Any:
+        return self._opened_wires().home
+
+    def _opened_wires(self) -> Any:
+        if self._wires is None:
+            raise _closed()
+        return self._wires
+
+    def _opened(self) -> Any:
+        if self._session is None:
+            raise _closed()
+        return self._session
+
+
+async def _settle(sending: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Those still on their way, when at least one is through. Raises what one was refused with."""
+    ready, sending = await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+    for one in ready:
+        one.result()
+    return sending
+
+
+def _options(given: SubmitOptions) -> Options:
+    try:
+        return Options(**given)
+    except TypeError as error:
+        raise errors.Invalid(str(error), "see docs/sdk.md for the options of a submit") from None
+
+
+def _closed() -> errors.Unreachable:
+    return errors.Unreachable("the client is not open", "use it as `async with Client() as c:`")

@@ -1,0 +1,243 @@
+"""From the protocol's messages to values; only the session reads messages beside it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nova_proto.v1 import event_pb2, mesh_pb2, nodes_pb2, task_pb2, tasks_pb2
+
+from nova_client import event as ev
+from nova_client import model
+from nova_client.model import STATUSES, Status, task_id
+
+_decode_json = json.JSONDecoder().decode
+_STATES = ("alive", "suspect", "dead", "left")
+_PHASES = ("run", "split", "merge")
+
+
+def status(number: int) -> Status:
+    return STATUSES[number] if 0 <= number < len(STATUSES) else Status.UNKNOWN
+
+
+def _word(words: tuple[str, ...], number: int) -> str:
+    return words[number] if 0 <= number < len(words) else "unknown"
+
+
+def parse_json(data: bytes) -> Any:
+    return None if data == b"null" or not data else _decode_json(str(data, "utf-8"))
+
+
+def value(message: task_pb2.Value) -> Any:
+    """The JSON value, the bytes, a BlobRef when the bytes are kept as a blob, or None."""
+    if message.json:
+        return parse_json(message.json)
+    match message.WhichOneof("kind"):
+        case "raw":
+            return message.raw
+        case "blob":
+            return blob(message.blob)
+        case _:
+            return None
+
+
+def blob(message: task_pb2.BlobRef) -> model.BlobRef:
+    is_json = message.encoding == task_pb2.ENCODING_JSON
+    return model.BlobRef(message.id, message.size_bytes, is_json, tuple(message.holders))
+
+
+def failure(message: task_pb2.Error) -> model.Failure | None:
+    if not message.code and not message.message:
+        return None
+    return model.Failure(
+        message.code, message.message, message.fix, message.retryable, message.traceback
+    )
+
+
+def outcome(owner: str, message: task_pb2.Outcome) -> model.Outcome:
+    return model.Outcome(
+        id=task_id(owner, message.no),
+        status=status(message.status),
+        value=value(message.value),
+        failure=failure(message.error),
+        attempt=message.attempt,
+        node=message.node,
+        started_at=message.started_at,
+        elapsed_us=message.elapsed_us,
+    )
+
+
+def limits(message: task_pb2.Limits) -> model.Limits:
+    return model.Limits(message.wall_s, message.cpu_s, message.memory_bytes, message.output_bytes)
+
+
+def options(message: task_pb2.Demand) -> model.Options:
+    return model.Options(
+        durability="volatile" if message.durability == task_pb2.VOLATILE else "journaled",
+        priority=message.priority if message.HasField("priority") else None,
+        labels=dict(message.labels),
+        limits=limits(message.limits),
+        deadline_s=message.deadline_s,
+        max_attempts=message.max_attempts if message.HasField("max_attempts") else None,
+        version=message.version,
+        shards=message.shards,
+    )
+
+
+def attempt(message: tasks_pb2.AttemptView) -> model.AttemptView:
+    return model.AttemptView(
+        message.attempt,
+        message.node,
+        status(message.status),
+        failure(message.error),
+        message.started_at,
+        message.ended_at,
+    )
+
+
+def task_view(message: tasks_pb2.TaskView) -> model.TaskView:
+    return model.TaskView(
+        id=message.id,
+        owner=message.owner,
+        status=status(message.status),
+        capability=message.demand.capability,
+        options=options(message.demand),
+        args=parse_json(message.call.args) or {},
+        inputs=tuple(item.name for item in message.call.inputs),
+        phase=_word(_PHASES, message.phase),
+        parent=message.parent,
+        value=value(message.value),
+        failure=failure(message.error),
+        attempts=tuple(attempt(item) for item in message.attempts),
+        accepted_at=message.accepted_at,
+        ended_at=message.ended_at,
+        children=tuple(message.children),
+        children_done=message.children_done,
+        children_total=message.children_total,
+        node=message.node,
+    )
+
+
+def task_list(message: tasks_pb2.ListReply) -> model.TaskList:
+    tasks = tuple(task_view(item) for item in message.tasks)
+    return model.TaskList(tasks, tuple(message.missing), message.total)
+
+
+def explanation(message: tasks_pb2.Explanation) -> model.Explanation:
+    return model.Explanation(
+        id=message.id,
+        status=status(message.status),
+        waits_for=message.waits_for,
+        unblock=tuple(message.unblock),
+        ranking=tuple(
+            model.Ranked(item.node, item.name, item.fits, item.score, tuple(item.reasons))
+            for item in message.ranking
+        ),
+        ranked_at=message.ranked_at,
+        durability=message.durability,
+    )
+
+
+def log_line(message: tasks_pb2.LogLine) -> model.LogLine:
+    return model.LogLine(message.id, message.attempt, message.stderr, message.text, message.time)
+
+
+def capability(message: mesh_pb2.Capability, nodes: tuple[str, ...] = ()) -> model.Capability:
+    return model.Capability(
+        name=message.name,
+        version=message.version,
+        doc=message.doc,
+        params=tuple(
+            model.Param(item.name, item.type, item.required, parse_json(item.default), item.doc)
+            for item in message.params
+        ),
+        splits=message.splits,
+        merges=message.merges,
+        limits=limits(message.limits),
+        nodes=nodes,
+    )
+
+
+def node_view(message: nodes_pb2.NodeView) -> model.NodeView:
+    member, card = message.member, message.card
+    return model.NodeView(
+        node=member.node,
+        name=member.name,
+        address=member.address,
+        state=_word(_STATES, member.state),
+        self=message.self,
+        age_s=message.age_s,
+        rtt_ms=message.rtt_ms,
+        slots=member.digest.slots,
+        slots_free=member.digest.slots_free,
+        queued=member.digest.queued,
+        lag_ms=member.digest.lag_ms,
+        draining=member.digest.draining,
+        version=member.version,
+        skew=message.skew,
+        labels=dict(card.labels),
+        capabilities=tuple(item.name for item in card.capabilities),
+        cpus=card.cpus,
+        memory_bytes=card.memory_bytes,
+        platform=card.platform,
+        python=card.python,
+        warnings=tuple(card.warnings),
+    )
+
+
+def node_status(message: nodes_pb2.NodeStatus) -> model.NodeStatus:
+    return model.NodeStatus(
+        node=node_view(message.node),
+        waiting=message.waiting,
+        running=message.running,
+        done=message.done,
+        failed=message.failed,
+        seq=message.seq,
+        journal_bytes=message.journal_bytes,
+        blob_bytes=message.blob_bytes,
+        rss_bytes=message.rss_bytes,
+        up_s=message.up_s,
+        lag_ms=message.lag_ms,
+        incarnation=message.incarnation,
+        data_dir=message.data_dir,
+        pid=message.pid,
+    )
+
+
+def event(owner: str, message: event_pb2.Event) -> ev.Event | None:
+    """None for a kind of event that this version does not know."""
+    known = _fact(owner, message)
+    return None if known is None else ev.Event(message.seq, message.time, owner, known)
+
+
+def _fact(owner: str, message: event_pb2.Event) -> ev.Fact | None:
+    match message.WhichOneof("kind"):
+        case "accepted":
+            groups = message.accepted.groups
+            return ev.Accepted(
+                message.accepted.request_id,
+                task_id(owner, message.batch),
+                sum(len(group.calls) for group in groups),
+                tuple(dict.fromkeys(group.demand.capability for group in groups)),
+            )
+        case "assigned":
+            nos = message.assigned.nos
+            return ev.Assigned(message.assigned.node, tuple(task_id(owner, no) for no in nos))
+        case "retried":
+            retried = message.retried
+            return ev.Retried(outcome(owner, retried.outcome), retried.not_before, retried.charged)
+        case "grown":
+            grown = message.grown
+            parent, first = task_id(owner, grown.parent), task_id(owner, grown.first)
+            return ev.Grown(parent, first, len(grown.calls), _word(_PHASES, grown.phase))
+        case "finished":
+            outcomes = message.finished.outcomes
+            return ev.Finished(tuple(outcome(owner, item) for item in outcomes))
+        case "output":
+            said = message.output
+            return ev.Output(task_id(owner, said.no), said.attempt, said.stderr, said.text)
+        case "peer_changed":
+            peer = message.peer_changed
+            return ev.PeerChanged(peer.node, peer.name, peer.state, peer.why)
+        case _:
+            return None

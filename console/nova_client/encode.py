@@ -1,0 +1,192 @@
+"""From calls to submit requests: groups of consecutive equal demands, cut to a bounded size."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from nova_proto.v1 import task_pb2, tasks_pb2
+
+from nova_client.errors import Invalid
+from nova_client.model import BlobRef, Call, Files, InputSource, Options
+
+CALLS_MAX = 4096
+REQUEST_BYTES_MAX = 2 << 20
+CALL_BYTES_MAX = 15 << 20
+
+Spec = tuple[str, Mapping[str, Any] | None] | Call
+
+_encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class Bound(NamedTuple):
+    """The inputs of a call as messages, and who holds their blobs."""
+
+    inputs: list[task_pb2.Input]
+    blobs: list[task_pb2.BlobRef]
+    size_bytes: int
+
+
+class Request(NamedTuple):
+    """Calls in one message of the session's stream."""
+
+    message: tasks_pb2.SessionRequest
+    calls: int
+
+
+def new_request_id() -> str:
+    return secrets.token_urlsafe(15)
+
+
+def requests(
+    specs: Iterable[Spec], options: Options, bound: Mapping[int, Bound], shared: Bound | None
+) -> Iterator[Request]:
+    """Cut `specs` into requests. `bound` holds the put inputs of each Call by id(call.inputs);
+    `shared` those of all others. Raises Invalid for what cannot be sent."""
+    message = tasks_pb2.SessionRequest()
+    groups, group, count, size = message.submit.groups, None, 0, 0
+    last: tuple[str, Options] | None = None
+    last_args: Any = None
+    data = b""
+    for spec in specs:
+        wanted, extra = options, shared
+        if type(spec) is tuple:
+            capability, args = spec
+        elif isinstance(spec, Call):
+            capability, args = spec.capability, spec.args
+            wanted = spec.options or options
+            extra = bound[id(spec.inputs)] if spec.inputs else shared
+        else:
+            raise _not_a_call(spec)
+        if args is not last_args:
+            data, last_args = encode_args(capability, args), args
+        grows = len(data) + 8 + (extra.size_bytes if extra else 0)
+        if count and (count == CALLS_MAX or size + grows > REQUEST_BYTES_MAX):
+            yield _named(message, count)
+            message = tasks_pb2.SessionRequest()
+            groups, group, count, size = message.submit.groups, None, 0, 0
+        if group is None or last is None or capability != last[0] or wanted != last[1]:
+            group, last = groups.add(demand=demand(capability, wanted)), (capability, wanted)
+        call = group.calls.add(args=data)
+        if extra is not None:
+            _attach(group, call, extra)
+        count += 1
+        size += grows
+        if grows > CALL_BYTES_MAX:
+            raise _too_large(capability, grows)
+    if count:
+        yield _named(message, count)
+
+
+def _named(message: tasks_pb2.SessionRequest, count: int) -> Request:
+    message.submit.request_id = new_request_id()
+    return Request(message, count)
+
+
+def _attach(group: task_pb2.Group, call: task_pb2.Call, extra: Bound) -> None:
+    call.inputs.extend(extra.inputs)
+    known = {blob.id for blob in group.blobs}
+    group.blobs.extend(blob for blob in extra.blobs if blob.id not in known)
+
+
+def encode_args(capability: str, args: Mapping[str, Any] | None) -> bytes:
+    if not args:
+        return b""
+    try:
+        return _encode_json(args if isinstance(args, dict) else dict(args)).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Invalid(
+            f"the arguments of {capability} are not JSON: {error}",
+            "pass a dict of JSON values; bytes and files go into `inputs`",
+        ) from None
+
+
+def demand(capability: str, options: Options) -> task_pb2.Demand:
+    limits = options.limits
+    try:
+        return task_pb2.Demand(
+            capability=capability,
+            version=options.version,
+            labels=options.labels,
+            durability=_durability(options.durability),
+            priority=options.priority,
+            max_attempts=options.max_attempts,
+            limits=task_pb2.Limits(
+                wall_s=limits.wall_s,
+                cpu_s=limits.cpu_s,
+                memory_bytes=limits.memory_bytes,
+                output_bytes=limits.output_bytes,
+            ),
+            deadline_s=options.deadline_s,
+            shards=options.shards,
+        )
+    except (TypeError, ValueError) as error:
+        raise Invalid(
+            f"the options of {capability} are wrong: {error}",
+            "see the ranges in docs/sdk.md, e.g. priority 0 to 9, max_attempts 1 to 100",
+        ) from None
+
+
+def _durability(word: str) -> task_pb2.Durability:
+    match word:
+        case "journaled":
+            return task_pb2.JOURNALED
+        case "volatile":
+            return task_pb2.VOLATILE
+        case _:
+            raise ValueError(f"durability is journaled or volatile, not {word!r}")
+
+
+def bind(inputs: Mapping[str, bytes | Files]) -> Bound:
+    """Inputs as messages; files are put already."""
+    messages: list[task_pb2.Input] = []
+    blobs: list[task_pb2.BlobRef] = []
+    for name, source in inputs.items():
+        if isinstance(source, bytes):
+            messages.append(task_pb2.Input(name=name, raw=source))
+        else:
+            messages.append(task_pb2.Input(name=name, files=_files(source)))
+            blobs.extend(blob_ref(ref) for ref in source.blobs)
+    return Bound(messages, blobs, sum(message.ByteSize() for message in messages))
+
+
+def _files(files: Files) -> task_pb2.Files:
+    return task_pb2.Files(
+        extents=[
+            task_pb2.Extent(
+                name=item.name,
+                blob_id=item.blob_id,
+                offset=item.offset,
+                size_bytes=item.size_bytes,
+            )
+            for item in files.extents
+        ]
+    )
+
+
+def blob_ref(ref: BlobRef) -> task_pb2.BlobRef:
+    encoding = task_pb2.ENCODING_JSON if ref.json else task_pb2.ENCODING_RAW
+    return task_pb2.BlobRef(
+        id=ref.id, size_bytes=ref.size_bytes, encoding=encoding, holders=ref.holders
+    )
+
+
+def is_ready(source: InputSource) -> bool:
+    """Needs no upload."""
+    return isinstance(source, bytes | Files)
+
+
+def _not_a_call(spec: object) -> Invalid:
+    return Invalid(
+        f"{type(spec).__name__} is not a call",
+        'give (capability, args) or Call, e.g. ("core.sleep", {"seconds": 1})',
+    )
+
+
+def _too_large(capability: str, size_bytes: int) -> Invalid:
+    return Invalid(
+        f"one call of {capability} has {size_bytes:,} bytes; {CALL_BYTES_MAX:,} is the most",
+        "pass large bytes as files: write them to a file and give its path as the input",
+    )

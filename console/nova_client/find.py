@@ -1,0 +1,62 @@
+"""Where the local node is. Each running node leaves one JSON file in the runtime folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+DEFAULT_ADDRESS = "127.0.0.1:7600"
+
+
+def runtime_dir() -> Path:
+    given = os.environ.get("NOVA_RUNTIME_DIR")
+    if given:
+        return Path(given)
+    import platformdirs  # only needed when no variable says where
+
+    return Path(platformdirs.user_runtime_dir("nova"))
+
+
+def find_address() -> str:
+    """host:port from NOVA_NODE, else of the newest running node of this user, else the default."""
+    given = os.environ.get("NOVA_NODE")
+    if given:
+        return given
+    return next(running_addresses(runtime_dir() / "nodes"), DEFAULT_ADDRESS)
+
+
+def running_addresses(folder: Path) -> Iterator[str]:
+    """Addresses of the living nodes that left a file in `folder`, newest first."""
+    for path in sorted(folder.glob("*.json"), key=_modified_at, reverse=True):
+        try:
+            note: Any = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        if not isinstance(note, dict):
+            continue
+        fields = cast("dict[str, Any]", note)
+        address, pid = fields.get("address"), fields.get("pid")
+        if isinstance(address, str) and isinstance(pid, int) and _is_alive(pid):
+            yield address
+
+
+def _modified_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _is_alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True

@@ -1,0 +1,150 @@
+"""nova run"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from typing import Any
+
+import click
+from nova_client import Client, NotFound, NovaError, Task, TaskCancelled, TaskFailed
+from nova_client.model import Capability, SubmitOptions
+
+from nova_console.cli import args
+from nova_console.cli.frame import with_client
+from nova_console.cli.output import Output, escape
+from nova_console.cli.progress import Bar
+
+LAST_LINES_S = 1.0
+
+
+@click.command(name="run")
+@click.argument("capability")
+@click.option("--arg", "pairs", multiple=True, metavar="NAME=VALUE", help="An argument.")
+@click.option("--json-args", metavar="JSON", help="All arguments as one object.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="[NAME=]PATH", help="A file or folder to put in."
+)
+@click.option("--detach", is_flag=True, help="Print the task's id and leave it running.")
+@click.option("--timeout", "timeout_s", type=float, metavar="SECONDS", help="Wait no longer.")
+@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="The node must have.")
+@click.option("--priority", type=click.IntRange(0, 9), help="0 (last) to 9 (first).")
+@click.option("--shards", type=click.IntRange(1), help="Into how many parts to split.")
+@click.option("--volatile", is_flag=True, help="Skip the journal: faster, lost in a crash.")
+@click.option("--max-attempts", type=click.IntRange(1, 100), help="Tries before it is set aside.")
+@with_client
+async def command(
+    client: Client,
+    out: Output,
+    capability: str,
+    pairs: tuple[str, ...],
+    json_args: str | None,
+    inputs: tuple[str, ...],
+    detach: bool,
+    timeout_s: float | None,
+    labels: tuple[str, ...],
+    priority: int | None,
+    shards: int | None,
+    volatile: bool,
+    max_attempts: int | None,
+) -> None:
+    """Run CAPABILITY on the mesh and print its result.
+
+    Arguments are typed by the capability's parameters; `nova capabilities` lists them.
+    Ctrl-C leaves the task running and tells how to follow it.
+    """
+    options: SubmitOptions = {
+        "durability": "volatile" if volatile else "journaled",
+        "priority": priority,
+        "labels": _labels(labels),
+        "shards": shards or 0,
+        "max_attempts": max_attempts,
+    }
+    card = await _card(client, capability)
+    given, bound = args.parse(card, pairs, json_args, inputs)
+    task = await client.submit(capability, given, inputs=bound, **options)
+    if detach:
+        _print_id(out, task)
+        return
+    out.farewell = (
+        f"task {task.id} goes on\n"
+        f"follow it: nova logs -f {task.id}    stop it: nova cancel {task.id}"
+    )
+    await _follow(out, task, timeout_s)
+
+
+async def _follow(out: Output, task: Task, timeout_s: float | None) -> None:
+    bar = Bar(lambda: task.progress)
+    lines = asyncio.create_task(_relay(task, bar))
+    drawing = asyncio.create_task(bar.run())
+    try:
+        value = await task.result(timeout_s)
+        await asyncio.wait([lines], timeout=LAST_LINES_S)
+    except (TaskFailed, TaskCancelled):
+        await asyncio.wait([lines], timeout=LAST_LINES_S)
+        if out.as_json:
+            _print_outcome(out, task, None)
+        raise
+    finally:
+        for helper in (lines, drawing):
+            helper.cancel()
+        await asyncio.gather(lines, drawing, return_exceptions=True)
+    if out.as_json:
+        _print_outcome(out, task, value)
+    else:
+        out.value(value)
+
+
+async def _relay(task: Task, bar: Bar) -> None:
+    """What the task writes, to stderr as it comes. The result does not depend on it."""
+    try:
+        async for line in task.logs(follow=True):
+            bar.clear()
+            click.echo(escape(line.text).rstrip("\n"), err=True)
+    except NovaError:
+        return
+
+
+def _print_id(out: Output, task: Task) -> None:
+    if out.as_json:
+        out.json({"id": task.id})
+    else:
+        out.line(task.id)
+
+
+def _print_outcome(out: Output, task: Task, value: Any) -> None:
+    outcome = task.outcome
+    assert outcome is not None
+    out.json(
+        {
+            "id": task.id,
+            "status": outcome.status,
+            "value": value,
+            "failure": outcome.failure,
+            "attempt": outcome.attempt,
+            "node": outcome.node,
+            "elapsed_us": outcome.elapsed_us,
+        }
+    )
+
+
+async def _card(client: Client, name: str) -> Capability:
+    """Raises NotFound, with names that look alike."""
+    offered = {item.name: item for item in await client.capabilities()}
+    if name in offered:
+        return offered[name]
+    alike = difflib.get_close_matches(name, offered, n=3)
+    hint = f"did you mean {' or '.join(alike)}? " if alike else ""
+    raise NotFound(
+        f"no node of the mesh offers {name}", f"{hint}see what there is: nova capabilities"
+    )
+
+
+def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--label takes NAME=VALUE, not {pair!r}")
+        labels[name] = value
+    return labels

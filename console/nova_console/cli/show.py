@@ -1,0 +1,78 @@
+"""nova show"""
+
+from __future__ import annotations
+
+import time
+
+import click
+from nova_client import BlobRef, Client
+from nova_client.model import TaskView
+
+from nova_console.cli.frame import with_client
+from nova_console.cli.output import Output, size, span, to_json
+
+_SHOWN_CHARS = 2000
+
+
+@click.command(name="show")
+@click.argument("id")
+@with_client
+async def command(client: Client, out: Output, id: str) -> None:
+    """Show all that is known of task ID."""
+    task = await client.get(id)
+    if out.as_json:
+        out.json(task)
+        return
+    for name, text in _facts(task):
+        out.line(f"{name + ':':<13}{text}")
+    if len(task.attempts) > 0:
+        rows = [
+            (one.attempt, one.status, one.node[:8], one.failure.message if one.failure else "")
+            for one in task.attempts
+        ]
+        out.table(("ATTEMPT", "STATUS", "NODE", "WHY"), rows)
+    if task.failure and task.failure.traceback:
+        out.line(task.failure.traceback.rstrip("\n"))
+
+
+def _facts(task: TaskView) -> list[tuple[str, str]]:
+    facts = [
+        ("task", task.id),
+        ("status", task.status.value),
+        ("capability", task.capability),
+        ("args", _cut(to_json(task.args))),
+        ("durability", task.options.durability),
+        ("accepted", f"{span(time.time() - task.accepted_at)} ago"),
+    ]
+    if task.inputs:
+        facts.append(("inputs", ", ".join(task.inputs)))
+    if task.parent:
+        facts.append(("parent", f"{task.parent} ({task.phase})"))
+    if task.children_total:
+        facts.append(("parts", f"{task.children_done:,} of {task.children_total:,} done"))
+    if task.ended_at:
+        facts.append(("took", span(task.ended_at - task.accepted_at)))
+    if task.node:
+        facts.append(("node", task.node))
+    if task.failure:
+        facts += [("error", f"{task.failure.code}: {task.failure.message}")]
+        facts += [("fix", task.failure.fix)] if task.failure.fix else []
+    if task.status == "done":
+        facts.append(("value", _value(task.value)))
+    return facts
+
+
+def _value(value: object) -> str:
+    match value:
+        case BlobRef():
+            return f"blob {value.id}, {size(value.size_bytes)}"
+        case bytes():
+            return size(len(value))
+        case _:
+            return _cut(to_json(value))
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _SHOWN_CHARS:
+        return text
+    return f"{text[:_SHOWN_CHARS]}... ({len(text):,} characters; all of it with --json)"

@@ -1,0 +1,306 @@
+"""The Executor of installed capabilities: warm worker processes, one a slot.
+
+Rule: this process never imports a capability. What a worker does is known from its frames, what it
+was doing when it died from memory shared with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import glob
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import psutil
+
+from nova_node.adapters.worker_cards import describe
+from nova_node.adapters.worker_frames import (
+    Head,
+    Owed,
+    Spooled,
+    blob_ids,
+    decode_results,
+    encode_attempts,
+    ended,
+)
+from nova_node.adapters.worker_main import IDLE
+from nova_node.adapters.worker_output import Output
+from nova_node.adapters.worker_process import WorkerProcess, death
+from nova_node.core.errors import NovaError
+from nova_node.core.events import Ran, RanItem, SlotDied, SlotReady, Spoke
+from nova_node.core.model import (
+    Attempt,
+    BlobRef,
+    Capability,
+    Demand,
+    Encoding,
+    Failure,
+    Limits,
+    Value,
+)
+from nova_node.ports import Post
+
+DEFAULT_LIMITS = Limits(output_bytes=1 << 20)
+WATCH_S = 0.2
+BACKOFF_S = (0.1, 10.0)
+
+Locate = Callable[[str], str]
+Keep = Callable[[str, Encoding], BlobRef]
+
+
+class ProcessExecutor:
+    """`spool` is a folder of its own for large results, emptied at start. `locate` gives the local
+    file of a blob; `keep`, called in a thread, makes the file of a large result a blob. `modules`
+    hold capabilities beside those of the installed entry points. `limits` are the defaults."""
+
+    def __init__(
+        self,
+        spool: str,
+        locate: Locate,
+        keep: Keep,
+        modules: Sequence[str] = (),
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.spool, self.locate, self.modules = spool, locate, tuple(modules)
+        self._keep, self._limits = keep, limits
+        self._slots: list[_Slot] = []
+        self._keeping: dict[str, asyncio.Task[None]] = {}
+        self._cards: dict[tuple[str, str], tuple[str, Capability]] = {}
+
+    async def start(self, slots: int, post: Post) -> None:
+        self._make_spool()
+        self.clear_spool("")
+        self.post = post
+        self._slots = [_Slot(self, number) for number in range(slots)]
+        for slot in self._slots:
+            slot.start()
+
+    async def describe(self) -> tuple[list[Capability], list[str]]:
+        self._make_spool()
+        found, warnings = await describe(self.spool, self.modules)
+        self._cards = {}
+        for module, card in found:
+            self._cards.setdefault((card.name, card.version), (module, card))
+            self._cards.setdefault((card.name, ""), (module, card))
+        return [card for _, card in found], warnings
+
+    def run(self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
+        self._slots[slot].run(keys, attempts)
+
+    def kill(self, slot: int, failure: Failure) -> None:
+        self._slots[slot].kill(failure)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(slot.stop() for slot in self._slots))
+        await asyncio.gather(*self._keeping.values())
+
+    # ---- for the slots
+
+    def job_row(self, demand: Demand) -> list[object]:
+        module, _ = self._cards.get((demand.capability, demand.version), ("", None))
+        limits = self.limits_of(demand)
+        return [
+            *(demand.capability, demand.version, module),
+            *(limits.cpu_s, limits.memory_bytes, limits.output_bytes),
+        ]
+
+    def limits_of(self, demand: Demand) -> Limits:
+        """The task's own, else the capability's, else the node's."""
+        _, card = self._cards.get((demand.capability, demand.version), ("", None))
+        declared = card.limits if card else self._limits
+        own, node = demand.limits, self._limits
+        return Limits(
+            own.wall_s or declared.wall_s or node.wall_s,
+            own.cpu_s or declared.cpu_s or node.cpu_s,
+            own.memory_bytes or declared.memory_bytes or node.memory_bytes,
+            own.output_bytes or declared.output_bytes or node.output_bytes,
+        )
+
+    def store(self, slot: int, results: Sequence[Spooled]) -> None:
+        for result in results:
+            self._keeping[result.path] = asyncio.create_task(self._store(slot, result))
+
+    async def _store(self, slot: int, result: Spooled) -> None:
+        end: Value | Failure
+        try:
+            ref = await asyncio.to_thread(self._keep, result.path, result.encoding)
+            end = Value(result.encoding, blob=ref)
+        except NovaError as error:
+            end = error.failure()
+        except OSError as error:
+            fix = "free some space on the node's disk"
+            end = Failure("unavailable", f"cannot store the result: {error}", fix, True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(result.path)
+        del self._keeping[result.path]
+        self.post(Ran(slot, (ended(result.key, result.attempt, result.elapsed_us, end),)))
+
+    def clear_spool(self, stem: str) -> None:
+        """Remove what a process left behind, but not the results that are being kept."""
+        for path in glob.glob(os.path.join(glob.escape(self.spool), f"{stem}*")):
+            if path not in self._keeping:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+    def _make_spool(self) -> None:
+        os.makedirs(self.spool, mode=0o700, exist_ok=True)
+
+
+class _Slot:
+    """Keeps one worker process alive."""
+
+    def __init__(self, executor: ProcessExecutor, number: int) -> None:
+        self._executor, self._number = executor, number
+        self._process: WorkerProcess | None = None
+        self._owed: Owed = deque()
+        self._ready = False
+        self._doom: Failure | None = None
+        self._output = Output(self._said)
+        self._watch: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._tend())
+
+    async def stop(self) -> None:
+        if self._watch:
+            self._watch.cancel()
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    def run(self, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
+        executor = self._executor
+        process = self._process
+        if process is None or not self._ready:
+            return
+        try:
+            data = encode_attempts(keys, attempts, executor.job_row, executor.locate)
+        except (NovaError, OSError):
+            keys, attempts = self._without_lost_blobs(keys, attempts)
+            data = encode_attempts(keys, attempts, executor.job_row, executor.locate)
+        self._owed.extend(zip(keys, attempts, strict=True))
+        process.send(data)
+        if self._watch is None:
+            self._watch_soon()
+
+    def kill(self, failure: Failure) -> None:
+        if self._process:
+            self._doom = self._doom or failure
+            self._process.kill()
+
+    async def _tend(self) -> None:
+        delay_s = 0.0
+        while True:
+            process = WorkerProcess(self._frames, self._raw)
+            try:
+                await process.start(self._executor.spool, self._executor.modules)
+                self._process = process
+                code = await asyncio.shield(process.ended)
+                delay_s = 0.0 if self._ready else min(BACKOFF_S[1], max(BACKOFF_S[0], delay_s * 2))
+                self._died(process, code)
+            except OSError:
+                delay_s = min(BACKOFF_S[1], max(BACKOFF_S[0], delay_s * 2))
+            finally:
+                if process.pid and not process.ended.done():
+                    process.kill()
+                    await process.ended
+            if delay_s:
+                await asyncio.sleep(delay_s)
+
+    def _died(self, process: WorkerProcess, code: int) -> None:
+        key, _ = process.current()
+        was_ready, failure = self._ready, self._doom or _failure(code)
+        inside = any(each == key for each, _ in self._owed)
+        self._output.end()
+        self._owed.clear()
+        self._process, self._ready, self._doom = None, False, None
+        self._executor.clear_spool(f"{process.pid}-")
+        if was_ready:
+            self._executor.post(SlotDied(self._number, key if inside else None, failure))
+
+    def _frames(self, frames: list[tuple[Head, bytes]]) -> None:
+        ran: list[RanItem] = []
+        for head, body in frames:
+            if "sizes" in head:
+                self._output.flush()
+                done, spooled = decode_results(head, body, self._owed)
+                ran += done
+                if spooled:
+                    self._executor.store(self._number, spooled)
+            elif "say" in head:
+                self._hear(head["say"], head["fd"], body)
+            elif "ready" in head:
+                self._ready = True
+                self._executor.post(SlotReady(self._number))
+        self._output.flush()
+        if ran:
+            self._executor.post(Ran(self._number, tuple(ran)))
+
+    def _raw(self, key: int, fd: int, data: bytes) -> bool:
+        room = self._hear(key, fd, data)
+        self._output.flush()
+        return room
+
+    def _hear(self, key: int, fd: int, data: bytes) -> bool:
+        if key == IDLE:
+            return True
+        if self._output.key != key:
+            attempt = self._find(key)
+            if attempt is None:
+                return True
+            self._output.begin(key, self._executor.limits_of(attempt.demand).output_bytes)
+        return self._output.hear(fd, data)
+
+    def _said(self, key: int, stderr: bool, text: str) -> None:
+        self._executor.post(Spoke(self._number, key, stderr, text))
+
+    def _find(self, key: int) -> Attempt | None:
+        return next((attempt for each, attempt in self._owed if each == key), None)
+
+    def _watch_soon(self) -> None:
+        self._watch = asyncio.get_running_loop().call_later(WATCH_S, self._look)
+
+    def _look(self) -> None:
+        """While attempts run: is the one under way within its memory?"""
+        self._watch = None
+        if not self._owed or not self._process:
+            return
+        attempt = self._find(self._process.current()[0])
+        limit = self._executor.limits_of(attempt.demand).memory_bytes if attempt else 0
+        if limit:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used = psutil.Process(self._process.pid).memory_info().rss
+                if used > limit:
+                    self.kill(_over_memory(used, limit))
+        self._watch_soon()
+
+    def _without_lost_blobs(
+        self, keys: Sequence[int], attempts: Sequence[Attempt]
+    ) -> tuple[list[int], list[Attempt]]:
+        """Those whose blobs are here; the others fail at once."""
+        here: list[tuple[int, Attempt]] = []
+        for key, attempt in zip(keys, attempts, strict=True):
+            try:
+                for blob_id in blob_ids(attempt):
+                    self._executor.locate(blob_id)
+                here.append((key, attempt))
+            except (NovaError, OSError) as error:
+                failure = Failure("unavailable", str(error), "submit its files again", True)
+                self._executor.post(Ran(self._number, (ended(key, attempt, 0, failure),)))
+        return [key for key, _ in here], [attempt for _, attempt in here]
+
+
+def _failure(code: int) -> Failure:
+    if code == -signal.SIGXCPU:
+        fix = "raise limits.cpu_s, or split the work"
+        return Failure("cpu_limit", "it used more processor time than its limit", fix)
+    fix = "look at what it wrote; a SIGKILL nobody sent means that the machine ran out of memory"
+    return Failure("worker_died", f"the worker process {death(code)}", fix, retryable=True)
+
+
+def _over_memory(used: int, limit: int) -> Failure:
+    message = f"it used {used >> 20} MiB of memory, its limit is {limit >> 20} MiB"
+    return Failure("memory_limit", message, "raise limits.memory_bytes, or split the work")

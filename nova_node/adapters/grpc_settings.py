@@ -1,0 +1,90 @@
+"""How every gRPC connection of a node is set, and errors on their way through gRPC.
+
+Import this before anything else of grpc: it silences the C core's own logging.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NoReturn
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import grpc
+import grpc.aio
+from nova_proto.v1 import task_pb2
+
+from nova_node.adapters.wire import failure_from_pb, failure_to_pb
+from nova_node.adapters.wire_checks import MESSAGE_MAX_BYTES
+from nova_node.core import errors
+from nova_node.core.errors import NovaError
+
+ERROR_KEY = "nova-error-bin"
+
+_COMMON: list[tuple[str, Any]] = [
+    ("grpc.max_send_message_length", MESSAGE_MAX_BYTES),
+    ("grpc.max_receive_message_length", MESSAGE_MAX_BYTES),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+CLIENT_OPTIONS: list[tuple[str, Any]] = [
+    *_COMMON,
+    # a proxy variable would hijack even 127.0.0.1
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+
+SERVER_OPTIONS: list[tuple[str, Any]] = [
+    *_COMMON,
+    # otherwise a second server shares the port in silence
+    ("grpc.so_reuseport", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.server_handshake_timeout_ms", 2_000),
+    ("grpc.max_concurrent_streams", 1_024),
+    ("grpc.max_metadata_size", 8 << 10),
+]
+
+_STATUS_OF: list[tuple[type[NovaError], grpc.StatusCode]] = [
+    (errors.Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (errors.Unavailable, grpc.StatusCode.UNAVAILABLE),
+    (errors.Draining, grpc.StatusCode.UNAVAILABLE),
+    (errors.Invalid, grpc.StatusCode.INVALID_ARGUMENT),
+    (errors.NotFound, grpc.StatusCode.NOT_FOUND),
+    (errors.Refused, grpc.StatusCode.FAILED_PRECONDITION),
+    (errors.Corrupt, grpc.StatusCode.DATA_LOSS),
+]
+
+
+def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    """A channel to HOST:PORT; without credentials in plaintext, for loopback."""
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
+    return grpc.aio.secure_channel(address, credentials, options=CLIENT_OPTIONS)
+
+
+async def abort(context: Any, error: NovaError) -> NoReturn:
+    """End a call with the error: a gRPC status for everybody, and all of it in the trailer."""
+    status = next(
+        (s for kind, s in _STATUS_OF if isinstance(error, kind)), grpc.StatusCode.INTERNAL
+    )
+    if error.code == "out_of_range":
+        status = grpc.StatusCode.OUT_OF_RANGE
+    pb = task_pb2.Error()
+    failure_to_pb(error.failure(), pb)
+    await context.abort(status, error.message, ((ERROR_KEY, pb.SerializeToString()),))
+    raise AssertionError("abort returns never")
+
+
+def from_rpc(error: grpc.aio.AioRpcError, what: str) -> NovaError:
+    """The error that a peer answered with, or Unavailable."""
+    for key, value in error.trailing_metadata() or ():
+        if key == ERROR_KEY and isinstance(value, bytes):
+            failure = failure_from_pb(task_pb2.Error.FromString(value))
+            kind = errors.Retryable if failure.retryable else errors.Terminal
+            return kind(failure.message, failure.fix, failure.code)
+    return errors.Unavailable(f"{what}: {error.code().name.lower()}: {error.details()}")

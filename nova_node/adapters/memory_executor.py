@@ -1,0 +1,147 @@
+"""The fake Executor: answers from a script, in no process and no time but what the script says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nova_node.core.events import Ran, RanItem, SlotDied, SlotReady, Spoke
+from nova_node.core.model import (
+    Attempt,
+    Call,
+    Capability,
+    Failure,
+    Outcome,
+    Status,
+    Value,
+)
+from nova_node.ports import Post
+
+RESTART_S = 0.05
+
+Later = Callable[[float, Callable[[], None]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What becomes of an attempt, `after_s` seconds from its start. An `end` of None is no end:
+    the attempt stays until it is killed, or, if `dies`, takes its worker process with it."""
+
+    end: Value | Failure | tuple[Call, ...] | None = None
+    after_s: float = 0.0
+    said: str = ""
+    dies: bool = False
+
+
+Script = Mapping[str, Callable[[Attempt], Answer]]
+
+
+class FakeExecutor:
+    """`script` tells by capability what an attempt comes to. `later` runs a callback after some
+    seconds; it is the event loop's unless a virtual clock is given."""
+
+    def __init__(
+        self, script: Script, cards: Sequence[Capability] = (), later: Later | None = None
+    ) -> None:
+        self._script, self._later = script, later
+        self._cards = list(cards) or [Capability(name) for name in script]
+        self._slots: list[_Slot] = []
+
+    async def start(self, slots: int, post: Post) -> None:
+        later = self._later or asyncio.get_running_loop().call_later
+        self._slots = [_Slot(number, self._script, post, later) for number in range(slots)]
+        for slot in self._slots:
+            later(0.0, slot.begin)
+
+    async def describe(self) -> tuple[list[Capability], list[str]]:
+        return self._cards, []
+
+    def run(self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
+        self._slots[slot].run(keys, attempts)
+
+    def kill(self, slot: int, failure: Failure) -> None:
+        self._slots[slot].kill(failure)
+
+    async def stop(self) -> None:
+        for slot in self._slots:
+            slot.stop()
+
+
+class _Slot:
+    """`_life` counts its processes: a callback of an earlier one does nothing."""
+
+    def __init__(self, number: int, script: Script, post: Post, later: Later) -> None:
+        self._number, self._script, self._post, self._later = number, script, post, later
+        self._queue: deque[tuple[int, Attempt]] = deque()
+        self._current: int | None = None
+        self._ready, self._life = False, 0
+
+    def begin(self) -> None:
+        self._ready = True
+        self._post(SlotReady(self._number))
+
+    def run(self, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
+        if self._ready:
+            self._queue.extend(zip(keys, attempts, strict=True))
+            self._soon(0.0, self._work)
+
+    def kill(self, failure: Failure) -> None:
+        if self._ready:
+            self._soon(0.0, lambda: self._die(failure))
+
+    def stop(self) -> None:
+        self._ready = False
+        self._life += 1
+
+    def _soon(self, delay_s: float, act: Callable[[], None]) -> None:
+        life = self._life
+        self._later(delay_s, lambda: act() if life == self._life else None)
+
+    def _work(self) -> None:
+        ran: list[RanItem] = []
+        while self._queue and self._current is None:
+            key, attempt = self._queue.popleft()
+            answer = self._script[attempt.demand.capability](attempt)
+            if answer.said:
+                self._post(Spoke(self._number, key, False, answer.said))
+            if answer.end is not None and not answer.after_s:
+                ran.append(_ended(key, attempt, answer))
+                continue
+            self._current = key
+            if answer.dies:
+                self._soon(answer.after_s, lambda: self._die(_DIED))
+            elif answer.end is not None:
+                item = _ended(key, attempt, answer)
+                self._soon(answer.after_s, lambda item=item: self._finish(item))
+        if ran:
+            self._post(Ran(self._number, tuple(ran)))
+
+    def _finish(self, item: RanItem) -> None:
+        self._current = None
+        self._post(Ran(self._number, (item,)))
+        self._work()
+
+    def _die(self, failure: Failure) -> None:
+        key, self._current = self._current, None
+        self._queue.clear()
+        self.stop()
+        self._post(SlotDied(self._number, key, failure))
+        self._soon(RESTART_S, self.begin)
+
+
+_DIED = Failure("worker_died", "the worker process exited", retryable=True)
+
+
+def _ended(key: int, attempt: Attempt, answer: Answer) -> RanItem:
+    outcome = Outcome(
+        attempt.no, attempt.attempt, Status.DONE, elapsed_us=int(answer.after_s * 1e6)
+    )
+    match answer.end:
+        case Value():
+            return RanItem(key, outcome._replace(value=answer.end))
+        case Failure():
+            return RanItem(key, outcome._replace(status=Status.FAILED, failure=answer.end))
+        case shards:
+            return RanItem(key, outcome, shards)

@@ -1,0 +1,245 @@
+"""What a node is told: frozen, parsed once, each part handed its slice.
+
+A value comes from the first of: flag, NOVA_* variable, config.toml, default. Each remembers which.
+An unknown key is refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import platformdirs
+
+from nova_node.address import Address
+from nova_node.core.errors import Invalid, Refused
+from nova_node.core.model import Limits
+from nova_node.settings import SETTINGS, SETTINGS_BY_KEY, Setting
+
+CONFIG_FILE_MAX_BYTES = 1 << 20
+
+INSECURE_BIND_VARIABLE = "NOVA_TEST_ALLOW_INSECURE_BIND"
+INSECURE_BIND_VALUE = "yes-only-in-tests"
+
+#: variables of other parts of Nova, which are no settings of a node
+_OTHER_VARIABLES = frozenset(
+    {"NOVA_CONFIG", "NOVA_NODE", "NOVA_RUNTIME_DIR", INSECURE_BIND_VARIABLE}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryConfig:
+    """How peers are found."""
+
+    peers: tuple[Address, ...]
+    mdns: bool
+    #: names of network interfaces for mDNS; none = those of the default route
+    interfaces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkConfig:
+    """What this node offers."""
+
+    slots: int
+    labels: tuple[tuple[str, str], ...]
+    #: modules with capabilities, beside the installed ones
+    capabilities: tuple[str, ...]
+    #: of an attempt that names none
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """Bounds; what is over them is refused as overloaded."""
+
+    #: unfinished tasks that this node owns
+    tasks_max: int
+    #: signals that wait for the engine
+    mailbox_max: int
+    #: events that wait for one watcher
+    watch_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    data_dir: Path
+    blob_cap_bytes: int
+    #: finished tasks are forgotten after so long
+    journal_retention_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    name: str
+    mesh: str
+    listen: Address
+    discovery: DiscoveryConfig
+    work: WorkConfig
+    queues: QueueConfig
+    storage: StorageConfig
+
+
+class Given(NamedTuple):
+    """A value as it was parsed, and where it came from."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    config: NodeConfig
+    given: tuple[Given, ...]
+    #: what the reader should know and what does not stop the node
+    warnings: tuple[str, ...]
+
+
+def load(
+    flags: Mapping[str, object], environ: Mapping[str, str], config_path: Path | None = None
+) -> Loaded:
+    """`flags` maps keys to given values; `config_path` is a file that must exist.
+
+    Raises Invalid (a value or key), Refused (a bind that this version does not allow)."""
+    unknown = next((key for key in flags if key not in SETTINGS_BY_KEY), None)
+    if unknown is not None:
+        raise _unknown_key(unknown, SETTINGS_BY_KEY, "flag")
+    strangers = _strangers(environ)
+    path, in_file = _read_file(environ, config_path)
+    given = tuple(_given(setting, flags, environ, in_file, path) for setting in SETTINGS)
+    config = _compose({g.key: g.value for g in given})
+    warnings = [f"{name} is not a setting of nova-node, ignored" for name in strangers]
+    if not config.listen.is_loopback:
+        _require_test_permission(config.listen, environ)
+        warnings.append(f"INSECURE: {config.listen} accepts anybody, without identity; tests only")
+    return Loaded(config, given, tuple(warnings))
+
+
+def config_file_default() -> Path:
+    return Path(platformdirs.user_config_dir("nova", appauthor=False)) / "config.toml"
+
+
+def _given(
+    setting: Setting,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    in_file: Mapping[str, object],
+    path: Path,
+) -> Given:
+    key = setting.key
+    if key in flags:
+        raw, origin = flags[key], "flag"
+    elif setting.variable in environ:
+        raw, origin = environ[setting.variable], f"environment {setting.variable}"
+    elif key in in_file:
+        raw, origin = in_file[key], f"file {path}"
+    else:
+        return Given(key, setting.default(), "default")
+    try:
+        return Given(key, setting.read(raw), origin)
+    except ValueError as error:
+        shown = repr(raw)[:100]
+        raise Invalid(f"{key} = {shown} ({origin}): {error}", f"{key}: {setting.doc}") from None
+    except Invalid as error:
+        raise Invalid(f"{key} ({origin}): {error.message}", error.fix) from None
+
+
+def _read_file(environ: Mapping[str, str], named: Path | None) -> tuple[Path, Mapping[str, object]]:
+    """The path of the config file, and its values by flat key; none if it need not exist."""
+    if named is None and environ.get("NOVA_CONFIG"):
+        named = Path(environ["NOVA_CONFIG"])
+    path = named or config_file_default()
+    try:
+        if path.stat().st_size > CONFIG_FILE_MAX_BYTES:
+            raise Invalid(f"{path} is over {CONFIG_FILE_MAX_BYTES} bytes", "name a config file")
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if named is None:
+            return path, {}
+        raise Invalid(f"no config file {path}", "check --config or NOVA_CONFIG") from None
+    except OSError as error:
+        raise Invalid(f"cannot read {path}: {error.strerror}", "check its permissions") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Invalid(f"{path} is not TOML: {error}", "see docs/configuration.md") from None
+    return path, _flatten(document, path)
+
+
+def _flatten(document: Mapping[str, Any], path: Path) -> dict[str, object]:
+    tables = {key.partition(".")[0] for key in SETTINGS_BY_KEY if "." in key}
+    flat: dict[str, object] = {}
+    for name, value in document.items():
+        if name in tables and isinstance(value, dict):
+            inner = cast("dict[str, object]", value)
+            flat.update({f"{name}.{key}": item for key, item in inner.items()})
+        else:
+            flat[name] = value
+    for key in flat:
+        if key not in SETTINGS_BY_KEY:
+            raise _unknown_key(key, SETTINGS_BY_KEY, str(path))
+    return flat
+
+
+def _strangers(environ: Mapping[str, str]) -> list[str]:
+    """NOVA_* variables that mean nothing here. A near miss is a mistake and refused; the rest may
+    be somebody else's (Kubernetes sets NOVA_SERVICE_HOST for a service named nova)."""
+    known = [setting.variable for setting in SETTINGS]
+    strangers = [
+        name
+        for name in environ
+        if name.startswith("NOVA_") and name not in known and name not in _OTHER_VARIABLES
+    ]
+    for name in strangers:
+        suffixes = [variable.removeprefix("NOVA_") for variable in known]
+        if get_close_matches(name.removeprefix("NOVA_"), suffixes, n=1, cutoff=0.8):
+            raise _unknown_key(name, known, "environment")
+    return sorted(strangers)
+
+
+def _unknown_key(key: str, known: Mapping[str, Any] | Sequence[str], where: str) -> Invalid:
+    shown = key if len(key) <= 80 else key[:80] + "..."
+    near = get_close_matches(key, list(known), n=1, cutoff=0.5)
+    fix = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    return Invalid(f"unknown key {shown!r} ({where})", fix)
+
+
+def _require_test_permission(listen: Address, environ: Mapping[str, str]) -> None:
+    if environ.get(INSECURE_BIND_VARIABLE) != INSECURE_BIND_VALUE:
+        raise Refused(
+            f"will not listen on {listen}: beyond this machine a node needs an identity"
+            " (mutual TLS), and this version has none yet",
+            "listen on 127.0.0.1 (the default); more nodes on this machine each take their own"
+            " port and --data-dir",
+        )
+
+
+def _compose(values: Mapping[str, Any]) -> NodeConfig:
+    return NodeConfig(
+        name=values["name"],
+        mesh=values["mesh"],
+        listen=values["listen"],
+        discovery=DiscoveryConfig(values["peers"], values["mdns"], values["interfaces"]),
+        work=WorkConfig(
+            values["slots"],
+            values["labels"],
+            values["capabilities"],
+            Limits(
+                values["limits.wall_s"],
+                values["limits.cpu_s"],
+                values["limits.memory_bytes"],
+                values["limits.output_bytes"],
+            ),
+        ),
+        queues=QueueConfig(
+            values["queues.tasks_max"], values["queues.mailbox_max"], values["queues.watch_max"]
+        ),
+        storage=StorageConfig(
+            values["data_dir"],
+            values["storage.blob_cap_bytes"],
+            values["storage.journal_retention_s"],
+        ),
+    )

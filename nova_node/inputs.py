@@ -1,0 +1,143 @@
+"""Blobs to where they are needed: inputs before an attempt runs, results to their owner.
+
+An attempt that names blobs is handed to the executor once the ranges it reads are on this node's disk,
+each chunk checked. Fetches run beside the loop; what fails is answered as the attempt's failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from nova_node.core.errors import NotFound, NovaError, Unavailable
+from nova_node.core.events import Pulled, Ran, RanItem
+from nova_node.core.model import Attempt, BlobRef, Failure, Outcome, Status, Value
+from nova_node.ports import Blobs, BlobSource, Executor, Post
+
+log = logging.getLogger("nova.inputs")
+
+
+class Inputs:
+    def __init__(self, blobs: Blobs, source: BlobSource, executor: Executor) -> None:
+        self._blobs = blobs
+        self._source = source
+        self._executor = executor
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.post: Post | None = None
+
+    def run(self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
+        if any(_needs_blobs(attempt) for attempt in attempts):
+            self._spawn(self._fetch_and_run(slot, keys, attempts))
+        else:
+            self._executor.run(slot, keys, attempts)
+
+    def pull(self, no: int, attempt: int, value: Value) -> None:
+        self._spawn(self._pull(no, attempt, value))
+
+    def release(self, blob_ids: Sequence[str]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, self._blobs.discard, list(blob_ids))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _tell(self, signal: Ran | Pulled) -> None:
+        if self.post is not None:
+            self.post(signal)
+
+    # ------------------------------------------------------------ beside the loop
+
+    async def _fetch_and_run(
+        self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]
+    ) -> None:
+        ready_keys: list[int] = []
+        ready: list[Attempt] = []
+        for key, attempt in zip(keys, attempts, strict=True):
+            try:
+                await self._fetch_all(attempt)
+            except NovaError as error:
+                failure = Failure("blob_unavailable", error.message, error.fix, retryable=True)
+                outcome = Outcome(attempt.no, attempt.attempt, Status.FAILED, None, failure)
+                self._tell(Ran(slot, (RanItem(key, outcome),)))
+            else:
+                ready_keys.append(key)
+                ready.append(attempt)
+        if ready:
+            self._executor.run(slot, ready_keys, ready)
+
+    async def _fetch_all(self, attempt: Attempt) -> None:
+        holders = {blob.id: blob.holders for blob in attempt.blobs}
+        for binary in attempt.call.inputs:
+            for blob_id, start, end in _ranges(binary.extents or ()):
+                await self._fetch(blob_id, start, end - start, holders.get(blob_id, ()))
+        for part in attempt.parts:
+            if part.blob is not None:
+                await self._fetch_blob(part.blob)
+
+    async def _fetch_blob(self, blob: BlobRef) -> None:
+        await self._fetch(blob.id, 0, blob.size_bytes, blob.holders)
+
+    async def _fetch(
+        self, blob_id: str, offset: int, size_bytes: int, holders: Sequence[str]
+    ) -> None:
+        """Bring a range here from the first holder that gives it. Raises NovaError."""
+        if not await asyncio.to_thread(self._blobs.missing, blob_id, offset, size_bytes):
+            return
+        error: NovaError = NotFound(
+            f"no node is known to hold blob {blob_id[:12]}", "upload the input again"
+        )
+        for holder in holders:
+            try:
+                async for whole, digests, index, data in self._source.fetch(
+                    holder, blob_id, offset, size_bytes
+                ):
+                    await asyncio.to_thread(
+                        self._blobs.add_chunk, blob_id, whole, digests, index, data
+                    )
+            except NovaError as failed:
+                error = failed
+            else:
+                return
+        raise error
+
+    async def _pull(self, no: int, attempt: int, value: Value) -> None:
+        blob = value.blob
+        assert blob is not None
+        failure: Failure | None = None
+        try:
+            await self._fetch_blob(blob)
+        except NovaError as error:
+            unavailable = Unavailable(
+                f"the result could not be fetched: {error.message}", error.fix
+            )
+            failure = unavailable.failure()
+        self._tell(Pulled(no, attempt, value, failure))
+
+
+def _needs_blobs(attempt: Attempt) -> bool:
+    for part in attempt.parts:
+        if part.blob is not None:
+            return True
+    return any(i.extents is not None for i in attempt.call.inputs)
+
+
+def _ranges(extents: Sequence[Any]) -> list[tuple[str, int, int]]:
+    """(blob id, start, end) of neighbouring extents joined, so that a thousand small files that lie
+    side by side are one fetch."""
+    joined: list[tuple[str, int, int]] = []
+    for extent in sorted(extents, key=lambda e: (e.blob_id, e.offset)):
+        end = extent.offset + extent.size_bytes
+        if joined and joined[-1][0] == extent.blob_id and extent.offset <= joined[-1][2]:
+            joined[-1] = (extent.blob_id, joined[-1][1], max(end, joined[-1][2]))
+        else:
+            joined.append((extent.blob_id, extent.offset, end))
+    return joined

@@ -1,0 +1,252 @@
+"""The loop: mailbox -> engine -> journal -> effects.
+
+Signals from anywhere only enqueue. One turn takes all that wait, asks the engine once, queues one
+group commit, and performs the effects. Two things wait for the disk: answers to clients, and events
+announced to watchers; both leave in order. Nothing in a turn blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from nova_node.core.engine import Engine
+from nova_node.core.errors import NovaError
+from nova_node.core.events import (
+    Acknowledge,
+    Append,
+    Drained,
+    Effect,
+    Event,
+    Forget,
+    Kill,
+    PeerSeen,
+    Pull,
+    Release,
+    Run,
+    Signal,
+    Tick,
+)
+from nova_node.core.members import ConflictSeen, MemberEffect, MemberSignal, MemberTick
+from nova_node.core.membership import Membership
+from nova_node.core.model import Digest
+from nova_node.inputs import Inputs
+from nova_node.ports import Clock, Executor, Journal, Peers
+from nova_node.watch import Watch
+
+log = logging.getLogger("nova.runtime")
+
+TURN_SIGNALS_MAX = 1024
+
+
+class Turn:
+    """What one turn releases once its events, and those of the turns before, are on disk."""
+
+    __slots__ = ("answers", "durable", "events")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.answers: list[tuple[Callable[[Any], None], Any]] = []
+        self.durable = True
+
+
+class Runtime:
+    def __init__(
+        self,
+        engine: Engine,
+        membership: Membership,
+        journal: Journal,
+        executor: Executor,
+        inputs: Inputs,
+        watch: Watch,
+        clock: Clock,
+    ) -> None:
+        self.engine = engine
+        self.membership = membership
+        self.watch = watch
+        self.drained = asyncio.Event()
+        #: why the node must stop, when it must
+        self.broken: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        self.peers: Peers | None = None
+        self._journal = journal
+        self._executor = executor
+        self._inputs = inputs
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._mailbox: deque[Signal] = deque()
+        self._member_mail: deque[MemberSignal] = deque()
+        self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._turns: deque[Turn] = deque()
+        self._stopped = False
+
+    # ------------------------------------------------------------ in
+
+    def post(self, signal: Signal) -> None:
+        """Enqueue a signal. On the event loop's thread only."""
+        self._mailbox.append(signal)
+        self._schedule()
+
+    def post_member(self, signal: MemberSignal) -> None:
+        self._member_mail.append(signal)
+        self._schedule()
+
+    def tell_digest(self, digest: Digest) -> None:
+        self._perform_member(self.membership.set_digest(digest, self._clock.now()))
+        self._schedule()
+
+    def leave(self) -> None:
+        """Tell peers that this node goes."""
+        self._perform_member(self.membership.leave(self._clock.now()))
+
+    @property
+    def waiting(self) -> int:
+        """Signals that the engine has not seen."""
+        return len(self._mailbox)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._stopped:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    # ------------------------------------------------------------ one turn
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self._stopped:
+            return
+        try:
+            self._handle()
+        except Exception as error:
+            log.exception("a bug in Nova: the node stops rather than guess")
+            self._stopped = True
+            if not self.broken.done():
+                self.broken.set_result(error)
+
+    def _handle(self) -> None:
+        now = self._clock.now()
+        mail = self._member_mail
+        while mail:
+            self._perform_member(self.membership.handle(mail.popleft(), now))
+        mailbox = self._mailbox
+        count = min(len(mailbox), TURN_SIGNALS_MAX)
+        if count:
+            signals = [mailbox.popleft() for _ in range(count)]
+            self._perform(self.engine.handle(signals, now))
+        if mailbox or mail:
+            self._schedule()
+        self._set_timer(now)
+
+    def _set_timer(self, now: float) -> None:
+        wake_at = min(self.engine.wake_at, self.membership.wake_at)
+        delay_s = min(max(0.0, wake_at - now), 3600.0)
+        when = self._loop.time() + delay_s
+        timer = self._timer
+        if timer is not None:
+            if not timer.cancelled() and timer.when() <= when:
+                return
+            timer.cancel()
+        self._timer = self._loop.call_at(when, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self._clock.now()
+        if self.membership.wake_at <= now:
+            self._member_mail.append(MemberTick())
+        if self.engine.wake_at <= now:
+            self._mailbox.append(Tick())
+        self._schedule()
+        if not self._scheduled:
+            self._set_timer(now)
+
+    # ------------------------------------------------------------ out
+
+    def _perform(self, effects: list[Effect]) -> None:
+        turn = Turn()
+        peers = self.peers
+        assert peers is not None
+        for effect in effects:
+            match effect:
+                case Append(event):
+                    turn.events.append(event)
+                case Run(slot, keys, attempts):
+                    self._inputs.run(slot, keys, attempts)
+                case Acknowledge(token, answer):
+                    turn.answers.append((token, answer))
+                case Kill(slot, failure):
+                    self._executor.kill(slot, failure)
+                case Pull(no, attempt, value):
+                    self._inputs.pull(no, attempt, value)
+                case Forget(batches):
+                    self._loop.run_in_executor(None, self._journal.forget, batches)
+                case Release(self.engine.me, blob_ids):
+                    self._inputs.release(blob_ids)
+                case Drained():
+                    self.drained.set()
+                case _:
+                    peers.perform(effect)
+        if turn.events or turn.answers:
+            self._commit(turn)
+
+    def _perform_member(self, effects: list[MemberEffect]) -> None:
+        assert self.peers is not None
+        for effect in effects:
+            if isinstance(effect, PeerSeen):
+                self.peers.know(effect.member)
+                self._mailbox.append(effect)
+            elif isinstance(effect, ConflictSeen):
+                log.error(
+                    "two nodes claim the id %s: %s and %s; one data directory is a copy",
+                    effect.conflict.node,
+                    *effect.conflict.addresses,
+                )
+            else:
+                self.peers.perform(effect)
+
+    # ------------------------------------------------------------ the gate before clients and watchers
+
+    def _commit(self, turn: Turn) -> None:
+        journaled = [event for event in turn.events if event.journaled]
+        if not journaled:
+            if self._turns:
+                self._turns.append(turn)
+            else:
+                self._release(turn)
+            return
+        turn.durable = False
+        self._turns.append(turn)
+
+        def done(error: Exception | None) -> None:
+            self._loop.call_soon_threadsafe(self._committed, turn, error)
+
+        self._journal.append(journaled, done)
+
+    def _committed(self, turn: Turn, error: Exception | None) -> None:
+        turn.durable = True
+        if error is not None:
+            self._refuse(turn, error)
+        while self._turns and self._turns[0].durable:
+            self._release(self._turns.popleft())
+
+    def _release(self, turn: Turn) -> None:
+        for token, answer in turn.answers:
+            token(answer)
+        if turn.events:
+            self.watch.announce(turn.events)
+
+    def _refuse(self, turn: Turn, error: Exception) -> None:
+        """The journal cannot take it: memory is ahead of the disk, so the node must start over."""
+        log.error("the journal cannot be written: %s", error)
+        failure = error if isinstance(error, NovaError) else NovaError(str(error))
+        turn.answers = [(token, failure) for token, _ in turn.answers]
+        turn.events = []
+        if not self.broken.done():
+            self.broken.set_result(error)

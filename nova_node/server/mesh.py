@@ -1,0 +1,158 @@
+"""Service Mesh: what peers say to this node."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc.aio
+from nova_proto.v1 import mesh_pb2
+from nova_proto.v1.mesh_pb2_grpc import MeshServicer
+
+from nova_node.adapters.grpc_settings import abort
+from nova_node.adapters.wire_checks import check_node
+from nova_node.adapters.wire_members import (
+    card_to_pb,
+    member_from_pb,
+    members_from_pb,
+    members_to_pb,
+)
+from nova_node.adapters.work_grpc import WorkerStream
+from nova_node.core.errors import Invalid, NovaError, Refused, Terminal
+from nova_node.core.events import OwnerDown, OwnerUp
+from nova_node.core.members import ProbeAsked, ProbeViaAsked, StreamBroken, SyncAsked
+from nova_node.core.model import PROTOCOL, Failure, Member
+from nova_node.runtime import Runtime
+from nova_node.server.host import Host
+
+log = logging.getLogger("nova.server")
+
+OWNERS_MAX = 1024
+
+
+class MeshService(MeshServicer):
+    def __init__(
+        self,
+        runtime: Runtime,
+        owners: dict[int, WorkerStream],
+        mesh: str,
+        host: Host,
+    ) -> None:
+        self._runtime = runtime
+        self._owners = owners
+        self._mesh = mesh
+        self._host = host
+        self._links = itertools.count(1)
+
+    async def Probe(self, request: mesh_pb2.ProbeRequest, context: Any) -> mesh_pb2.ProbeReply:
+        try:
+            gossip = tuple(members_from_pb(request.gossip))
+            members = await self._ask(
+                lambda token: ProbeAsked(
+                    token, request.mesh, request.sender, request.target, gossip
+                )
+            )
+        except NovaError as error:
+            await abort(context, error)
+        return self._probed(members)
+
+    async def ProbeVia(
+        self, request: mesh_pb2.ProbeViaRequest, context: Any
+    ) -> mesh_pb2.ProbeReply:
+        probe = request.probe
+        try:
+            gossip = tuple(members_from_pb(probe.gossip))
+            timeout_s = min(request.timeout_ms / 1000, 10.0)
+            members = await self._ask(
+                lambda token: ProbeViaAsked(
+                    token,
+                    probe.mesh,
+                    probe.sender,
+                    probe.target,
+                    gossip,
+                    request.address,
+                    timeout_s,
+                )
+            )
+        except NovaError as error:
+            await abort(context, error)
+        return self._probed(members)
+
+    async def Sync(self, request: mesh_pb2.SyncRequest, context: Any) -> mesh_pb2.SyncReply:
+        try:
+            sender = member_from_pb(request.sender)
+            known = tuple(members_from_pb(request.members))
+            members = await self._ask(lambda token: SyncAsked(token, request.mesh, sender, known))
+        except NovaError as error:
+            await abort(context, error)
+        reply = mesh_pb2.SyncReply()
+        members_to_pb(members, reply.members)
+        return reply
+
+    def _probed(self, members: Sequence[Member]) -> mesh_pb2.ProbeReply:
+        reply = mesh_pb2.ProbeReply(node=self._runtime.engine.me)
+        members_to_pb(members, reply.gossip)
+        return reply
+
+    async def _ask(self, signal: Callable[[Any], Any]) -> Sequence[Member]:
+        """Membership's answer. Raises the error it refuses with."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def token(said: Any) -> None:
+            if not answer.done():
+                answer.set_result(said)
+
+        self._runtime.post_member(signal(token))
+        said = await answer
+        if isinstance(said, Failure):
+            raise Terminal(said.message, said.fix, said.code)
+        return said
+
+    async def GetCard(self, request: mesh_pb2.CardRequest, context: Any) -> mesh_pb2.Card:
+        pb = mesh_pb2.Card()
+        card_to_pb(self._host.card, pb)
+        return pb
+
+    async def Work(self, request_iterator: Any, context: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One owner's stream: it sends work, this node answers with credit and results."""
+        try:
+            hello = await context.read()
+            owner = self._greet(hello)
+        except NovaError as error:
+            await abort(context, error)
+        link = next(self._links)
+        stream = WorkerStream(link, owner, self._runtime.post)
+        stream.released = self._host.release
+        self._owners[link] = stream
+        self._runtime.post(OwnerUp(owner, link))
+        writer = asyncio.create_task(stream.write(context))
+        try:
+            await stream.read(context)
+        except NovaError as error:
+            log.warning("owner %s sent what cannot be read: %s", owner, error)
+            await abort(context, error)
+        finally:
+            stream.close()
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+            del self._owners[link]
+            self._runtime.post(OwnerDown(owner, link))
+            self._runtime.post_member(StreamBroken(owner))
+
+    def _greet(self, first: Any) -> str:
+        if first is grpc.aio.EOF or not first.HasField("hello"):
+            raise Invalid("the first message of a work stream is a hello", "send one")
+        hello = first.hello
+        if hello.mesh != self._mesh:
+            raise Refused(f"this node is of mesh {self._mesh}, the owner of mesh {hello.mesh}")
+        if hello.protocol != PROTOCOL:
+            raise Refused(
+                f"this node speaks protocol {PROTOCOL}, the owner protocol {hello.protocol}",
+                "run one version of Nova on both",
+            )
+        if len(self._owners) >= OWNERS_MAX:
+            raise Refused(f"{OWNERS_MAX} owners are connected already")
+        return check_node(hello.owner)

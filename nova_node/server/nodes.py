@@ -1,0 +1,116 @@
+"""Service Nodes: what a person asks about the nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import psutil
+from nova_proto.v1 import nodes_pb2
+from nova_proto.v1.nodes_pb2_grpc import NodesServicer
+
+from nova_node.adapters.wire_members import capability_to_pb
+from nova_node.core.events import DrainAsked
+from nova_node.core.membership import skew
+from nova_node.core.model import Status
+from nova_node.ports import Blobs, Clock, Journal
+from nova_node.runtime import Runtime
+from nova_node.server.host import Host
+from nova_node.server.views import node_view
+
+DRAIN_TIMEOUT_S = 60.0
+
+
+class NodesService(NodesServicer):
+    def __init__(
+        self,
+        runtime: Runtime,
+        journal: Journal,
+        blobs: Blobs,
+        clock: Clock,
+        host: Host,
+        mesh: str,
+        incarnation: int,
+    ) -> None:
+        self._runtime = runtime
+        self._journal = journal
+        self._blobs = blobs
+        self._clock = clock
+        self._host = host
+        self._mesh = mesh
+        self._incarnation = incarnation
+        self._began = clock.now()
+
+    async def List(self, request: Any, context: Any) -> nodes_pb2.ListNodesReply:
+        reply = nodes_pb2.ListNodesReply(mesh=self._mesh)
+        reply.nodes.append(self._self_view())
+        now = self._clock.now()
+        workers = self._runtime.engine.owner.dispatch.workers
+        me = self._runtime.engine.me
+        for seen in sorted(self._runtime.membership.members.values(), key=lambda s: s.member.name):
+            if seen.member.node != me:
+                worker = workers.get(seen.member.node)
+                view = node_view(
+                    seen.member,
+                    worker.card if worker else None,
+                    max(0.0, now - seen.heard_at),
+                    (seen.rtt_s or 0.0) * 1000,
+                    False,
+                    skew(seen.member),
+                )
+                reply.nodes.append(view)
+        return reply
+
+    def _self_view(self) -> nodes_pb2.NodeView:
+        member = self._runtime.membership.me
+        return node_view(member, self._host.card, 0.0, 0.0, True, "")
+
+    async def Capabilities(self, request: Any, context: Any) -> nodes_pb2.CapabilitiesReply:
+        reply = nodes_pb2.CapabilitiesReply()
+        offers: dict[tuple[str, str], nodes_pb2.Offered] = {}
+        for worker in self._runtime.engine.owner.dispatch.workers.values():
+            for capability in worker.capabilities.values():
+                key = (capability.name, capability.version)
+                if key not in offers:
+                    offers[key] = nodes_pb2.Offered()
+                    capability_to_pb(capability, offers[key].capability)
+                offers[key].nodes.append(worker.node)
+        reply.capabilities.extend(offers[key] for key in sorted(offers))
+        return reply
+
+    async def Status(self, request: Any, context: Any) -> nodes_pb2.NodeStatus:
+        tasks = self._runtime.engine.tasks
+        running = min(tasks.unended, self._runtime.engine.owner.owed())
+        journal_bytes = await asyncio.to_thread(self._journal.size_bytes)
+        blob_bytes = await asyncio.to_thread(self._blobs.size_bytes)
+        return nodes_pb2.NodeStatus(
+            node=self._self_view(),
+            waiting=tasks.unended - running,
+            running=running,
+            done=tasks.ended[Status.DONE],
+            failed=tasks.ended[Status.FAILED],
+            seq=self._runtime.engine.owner.seq,
+            journal_bytes=journal_bytes,
+            blob_bytes=blob_bytes,
+            rss_bytes=psutil.Process().memory_info().rss,
+            up_s=self._clock.now() - self._began,
+            lag_ms=self._host.lag_ms(),
+            incarnation=self._incarnation,
+            data_dir=self._host.data_dir,
+            pid=os.getpid(),
+        )
+
+    async def Drain(self, request: nodes_pb2.DrainRequest, context: Any) -> nodes_pb2.DrainReply:
+        self._runtime.post(DrainAsked())
+        timeout_s = request.timeout_s or DRAIN_TIMEOUT_S
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._runtime.drained.wait()
+        except TimeoutError:
+            pass
+        engine = self._runtime.engine
+        left = sum(len(slot.items) for slot in engine.worker.slots.values()) + engine.owner.owed()
+        if not request.stay:
+            self._host.stop()
+        return nodes_pb2.DrainReply(left_running=left)

@@ -1,0 +1,153 @@
+"""Submit and Watch on one stream, for clients that do much of both.
+
+A session hears only of its own batches, and of them only what it does not know already: not the
+acceptance (that is the reply to the submit) and not each assignment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc.aio
+from nova_proto.v1 import tasks_pb2
+
+from nova_node.adapters.wire import failure_to_pb, groups_from_pb
+from nova_node.adapters.wire_checks import check_request
+from nova_node.adapters.wire_events import event_to_pb
+from nova_node.core.errors import NovaError, Refused
+from nova_node.core.events import Accepted, Assigned, Event, Submit
+from nova_node.core.owner import SubmitAnswer
+from nova_node.ports import Journal
+from nova_node.runtime import Runtime
+from nova_node.watch import Watch
+
+UNSENT_BYTES_MAX = 256 << 20
+REPLY_BYTES_MAX = 4 << 20
+
+
+class Session:
+    def __init__(self, runtime: Runtime, journal: Journal) -> None:
+        self._runtime = runtime
+        self._journal = journal
+        self._me = runtime.engine.me
+        self._batches: set[int] = set()
+        self._reply = tasks_pb2.SessionReply(owner=self._me)
+        self._unsent: list[Event] = []
+        self._wake: asyncio.Future[None] | None = None
+
+    async def run(self, context: Any) -> None:
+        number = self._runtime.watch.subscribe(self._offer)
+        writer = asyncio.create_task(self._write(context))
+        self._ring()
+        try:
+            while True:
+                request = await context.read()
+                if request is grpc.aio.EOF:
+                    return
+                if request.HasField("submit"):
+                    self._submit(request.submit)
+                elif request.HasField("resume"):
+                    await self._resume(request.resume)
+        finally:
+            self._runtime.watch.unsubscribe(number)
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    def _submit(self, request: tasks_pb2.SubmitRequest) -> None:
+        request_id = request.request_id
+
+        def token(answer: Any) -> None:
+            if isinstance(answer, SubmitAnswer):
+                self._batches.add(answer.first)
+                self._reply.accepted.add(
+                    request_id=request_id, owner=self._me, first=answer.first, count=answer.tasks
+                )
+                self._ring()
+            else:
+                self._refuse(request_id, answer)
+
+        try:
+            groups = groups_from_pb(request.groups)
+            check_request(request_id)
+        except NovaError as error:
+            self._refuse(request_id, error)
+            return
+        self._runtime.post(Submit(token, request_id, groups))
+
+    def _refuse(self, request_id: str, error: NovaError) -> None:
+        refused = self._reply.refused.add(request_id=request_id[:64])
+        failure_to_pb(error.failure(), refused.error)
+        self._ring()
+
+    async def _resume(self, request: tasks_pb2.WatchRequest) -> None:
+        if request.owner and request.owner != self._me:
+            self._refuse("", Refused(f"node {request.owner} owns these, this is {self._me}"))
+            return
+        watch, last = self._runtime.watch, self._runtime.watch.seq
+        batches = set(request.batches)
+        tasks = self._runtime.engine.tasks
+        if any(first not in tasks.batches for first in batches):
+            gone = NovaError(
+                "some of these batches are no longer kept", "get each task", "out_of_range"
+            )
+            self._refuse("", gone)
+        past = [e async for e in catch_up(watch, self._journal, request.from_seq or 1, last)]
+        live, self._unsent = self._unsent, []
+        self._batches |= batches
+        self._offer(past)
+        self._unsent.extend(live)
+        self._offer([e for e in watch.recent(last + 1) or [] if e.batch in batches])
+
+    # ------------------------------------------------------------ out
+
+    def _offer(self, events: Sequence[Event]) -> None:
+        batches = self._batches
+        wanted = [
+            e for e in events if e.batch in batches and not isinstance(e.fact, (Accepted, Assigned))
+        ]
+        if wanted:
+            self._unsent.extend(wanted)
+            self._ring()
+
+    def _ring(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def _write(self, context: Any) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            reply = self._reply
+            if not (self._unsent or reply.accepted or reply.refused or reply.owner):
+                self._wake = loop.create_future()
+                await self._wake
+                continue
+            self._reply = tasks_pb2.SessionReply()
+            self._fill(reply)
+            await context.write(reply)
+
+    def _fill(self, reply: tasks_pb2.SessionReply) -> None:
+        unsent, size_bytes, count = self._unsent, 0, 0
+        for event in unsent:
+            pb = reply.events.add()
+            event_to_pb(event, pb)
+            reply.seq = event.seq
+            count += 1
+            if len(unsent) > 1:
+                size_bytes += pb.ByteSize()
+                if size_bytes > REPLY_BYTES_MAX:
+                    break
+        del unsent[:count]
+
+
+async def catch_up(
+    watch: Watch, journal: Journal, from_seq: int, last: int
+) -> AsyncIterator[Event]:
+    """Events from `from_seq` to `last`: from memory, or where that does not reach, from the journal."""
+    recent = watch.recent(from_seq)
+    if recent is None:
+        recent = await asyncio.to_thread(lambda: list(journal.read(from_seq)))
+    for event in recent:
+        if event.seq <= last:
+            yield event

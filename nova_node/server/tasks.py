@@ -1,0 +1,292 @@
+"""Service Tasks: what clients ask. A task of another owner is asked of that owner."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import grpc.aio
+from nova_proto.v1 import tasks_pb2
+from nova_proto.v1.tasks_pb2_grpc import TasksServicer
+
+from nova_node.adapters.grpc_settings import abort, from_rpc
+from nova_node.adapters.peers_grpc import Stubs
+from nova_node.adapters.wire import groups_from_pb
+from nova_node.adapters.wire_checks import check_request
+from nova_node.adapters.wire_events import event_to_pb
+from nova_node.core.errors import Invalid, NotFound, NovaError
+from nova_node.core.events import Cancel, Event, Output, Submit
+from nova_node.core.explain import explain
+from nova_node.core.lifecycle import ENDED
+from nova_node.core.model import TAG_LENGTH, Status, task_id
+from nova_node.core.owner import SubmitAnswer
+from nova_node.core.tasks import Task
+from nova_node.ports import Clock, Journal
+from nova_node.runtime import Runtime
+from nova_node.server.session import Session, catch_up
+from nova_node.server.views import explanation_view, task_view
+
+log = logging.getLogger("nova.server")
+
+LIST_MAX = 1_000
+LIST_DEFAULT = 100
+FORWARD_TIMEOUT_S = 5.0
+LOG_LINES_A_REPLY = 256
+
+
+class TasksService(TasksServicer):
+    def __init__(
+        self,
+        runtime: Runtime,
+        journal: Journal,
+        clock: Clock,
+        stubs: Callable[[str], Stubs],
+    ) -> None:
+        self._runtime = runtime
+        self._journal = journal
+        self._clock = clock
+        self._stubs = stubs
+        self._me = runtime.engine.me
+
+    # ------------------------------------------------------------ submit and watch
+
+    async def Submit(self, request: tasks_pb2.SubmitRequest, context: Any) -> tasks_pb2.SubmitReply:
+        try:
+            groups = groups_from_pb(request.groups)
+            request_id = check_request(request.request_id)
+            answer = await self._ask(lambda token: Submit(token, request_id, groups))
+        except NovaError as error:
+            await abort(context, error)
+        assert isinstance(answer, SubmitAnswer)
+        return tasks_pb2.SubmitReply(
+            request_id=request_id, owner=self._me, first=answer.first, count=answer.tasks
+        )
+
+    async def Session(self, request_iterator: Any, context: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        session = Session(self._runtime, self._journal)
+        try:
+            await session.run(context)
+        except NovaError as error:
+            await abort(context, error)
+
+    async def Watch(
+        self, request: tasks_pb2.WatchRequest, context: Any
+    ) -> AsyncIterator[tasks_pb2.WatchReply]:
+        batches = frozenset(request.batches)
+        try:
+            async for events in self._follow(request.from_seq):
+                reply = tasks_pb2.WatchReply(seq=events[-1].seq)
+                for event in events:
+                    if not batches or event.batch in batches:
+                        event_to_pb(event, reply.events.add())
+                yield reply
+        except NovaError as error:
+            await abort(context, error)
+
+    async def _follow(self, from_seq: int) -> AsyncIterator[Sequence[Event]]:
+        """Events from `from_seq` on (0: from now on), for ever."""
+        queue: deque[Sequence[Event]] = deque()
+        wake = asyncio.Event()
+
+        def offer(events: Sequence[Event]) -> None:
+            queue.append(events)
+            wake.set()
+
+        watch = self._runtime.watch
+        number = watch.subscribe(offer)
+        last = watch.seq
+        try:
+            if from_seq:
+                past = [e async for e in catch_up(watch, self._journal, from_seq, last)]
+                if past:
+                    yield past
+            while True:
+                await wake.wait()
+                wake.clear()
+                while queue:
+                    if len(queue) > 4_096:
+                        raise NovaError(
+                            "the watcher is too slow", "resume from the last seq", "slow"
+                        )
+                    yield queue.popleft()
+        finally:
+            watch.unsubscribe(number)
+
+    async def _ask(self, signal: Callable[[Any], Any]) -> Any:
+        """The engine's answer, once it is durable. Raises the error it refuses with."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def token(said: Any) -> None:
+            if not answer.done():
+                answer.set_result(said)
+
+        self._runtime.post(signal(token))
+        said = await answer
+        if isinstance(said, NovaError):
+            raise said
+        return said
+
+    # ------------------------------------------------------------ one task
+
+    async def Get(self, request: tasks_pb2.GetRequest, context: Any) -> tasks_pb2.TaskView:
+        try:
+            task, peer = self._find(request.id)
+            if peer is not None:
+                return await peer.tasks.Get(request, timeout=FORWARD_TIMEOUT_S)
+            assert task is not None
+            return task_view(self._me, task, full=True)
+        except NovaError as error:
+            await abort(context, error)
+        except grpc.aio.AioRpcError as error:
+            await abort(context, from_rpc(error, "the owner"))
+
+    async def Cancel(self, request: tasks_pb2.CancelRequest, context: Any) -> tasks_pb2.CancelReply:
+        try:
+            task, peer = self._find(request.id)
+            if peer is not None:
+                return await peer.tasks.Cancel(request, timeout=FORWARD_TIMEOUT_S)
+            assert task is not None
+            no = task.no
+            status: Status = await self._ask(lambda token: Cancel(token, no))
+        except NovaError as error:
+            await abort(context, error)
+        except grpc.aio.AioRpcError as error:
+            await abort(context, from_rpc(error, "the owner"))
+        reply = tasks_pb2.CancelReply()
+        reply.status = status  # pyright: ignore[reportAttributeAccessIssue]
+        return reply
+
+    async def Explain(
+        self, request: tasks_pb2.ExplainRequest, context: Any
+    ) -> tasks_pb2.Explanation:
+        try:
+            task, peer = self._find(request.id)
+            if peer is not None:
+                return await peer.tasks.Explain(request, timeout=FORWARD_TIMEOUT_S)
+            assert task is not None
+        except NovaError as error:
+            await abort(context, error)
+        except grpc.aio.AioRpcError as error:
+            await abort(context, from_rpc(error, "the owner"))
+        names = {m.member.node: m.member.name for m in self._runtime.membership.members.values()}
+        why = explain(self._runtime.engine.owner, task, self._clock.now())
+        return explanation_view(request.id, why, names)
+
+    def _find(self, id_: str) -> tuple[Task | None, Stubs | None]:
+        """The task, or where to ask for it. Raises Invalid or NotFound."""
+        tag, dash, number = id_.rpartition("-")
+        if not dash or len(tag) != TAG_LENGTH or not number.isascii() or not number.isdigit():
+            raise Invalid(f"not a task id: {id_[:80]!r}", "an id looks like k7q2m9xd-42")
+        if tag == self._me[:TAG_LENGTH]:
+            task = self._runtime.engine.tasks.by_no.get(int(number))
+            if task is None:
+                raise NotFound(f"no task {id_}", "it may be too old to be kept; see `nova tasks`")
+            return task, None
+        for seen in self._runtime.membership.members.values():
+            if seen.member.node.startswith(tag):
+                return None, self._stubs(seen.member.address)
+        raise NotFound(f"no node {tag} is known, so no task {id_}", "see `nova nodes`")
+
+    # ------------------------------------------------------------ lists and logs
+
+    async def List(self, request: tasks_pb2.ListRequest, context: Any) -> tasks_pb2.ListReply:
+        limit = min(request.limit or LIST_DEFAULT, LIST_MAX)
+        reply = self._list_here(request, limit)
+        if not request.local_only:
+            await self._list_elsewhere(request, reply, limit)
+        return reply
+
+    def _list_here(self, request: tasks_pb2.ListRequest, limit: int) -> tasks_pb2.ListReply:
+        statuses = frozenset(request.statuses)
+        reply = tasks_pb2.ListReply()
+        for task in reversed(self._runtime.engine.tasks.by_no.values()):
+            if (
+                (request.children or task.parent is None)
+                and (not statuses or task.status in statuses)
+                and request.capability in ("", task.demand.capability)
+            ):
+                reply.total += 1
+                if len(reply.tasks) < limit:
+                    reply.tasks.append(task_view(self._me, task, full=False))
+        return reply
+
+    async def _list_elsewhere(
+        self, request: tasks_pb2.ListRequest, reply: tasks_pb2.ListReply, limit: int
+    ) -> None:
+        ask = tasks_pb2.ListRequest()
+        ask.CopyFrom(request)
+        ask.local_only = True
+        peers = [m for m in self._runtime.membership.alive() if m.node != self._me]
+        answers = await asyncio.gather(
+            *(self._stubs(m.address).tasks.List(ask, timeout=FORWARD_TIMEOUT_S) for m in peers),
+            return_exceptions=True,
+        )
+        tasks = list(reply.tasks)
+        for member, answer in zip(peers, answers, strict=True):
+            if isinstance(answer, BaseException):
+                reply.missing.append(member.node)
+            else:
+                tasks.extend(answer.tasks)
+                reply.total += answer.total
+        tasks.sort(key=lambda t: t.accepted_at, reverse=True)
+        del reply.tasks[:]
+        reply.tasks.extend(tasks[:limit])
+
+    async def Logs(
+        self, request: tasks_pb2.LogsRequest, context: Any
+    ) -> AsyncIterator[tasks_pb2.LogsReply]:
+        try:
+            task, peer = self._find(request.id)
+            if peer is not None:
+                async for reply in peer.tasks.Logs(request):
+                    yield reply
+                return
+            assert task is not None
+            async for reply in self._logs(task, request.follow):
+                yield reply
+        except NovaError as error:
+            await abort(context, error)
+        except grpc.aio.AioRpcError as error:
+            await abort(context, from_rpc(error, "the owner"))
+
+    async def _logs(self, task: Task, follow: bool) -> AsyncIterator[tasks_pb2.LogsReply]:
+        batch, numbers = task.batch, _family(task)
+        written = await asyncio.to_thread(lambda: list(self._journal.read(0, batch.first)))
+        recent = self._runtime.watch.everything()
+        seen = {event.seq for event in written}
+        past = written + [e for e in recent if e.batch == batch.first and e.seq not in seen]
+        last = max((e.seq for e in past), default=0)
+        for reply in self._log_replies(past, numbers):
+            yield reply
+        if not follow or task.status in ENDED:
+            return
+        async for events in self._follow(last + 1 if last else 0):
+            numbers = _family(task)
+            for reply in self._log_replies([e for e in events if e.batch == batch.first], numbers):
+                yield reply
+            if task.status in ENDED:
+                return
+
+    def _log_replies(self, events: Sequence[Event], numbers: set[int]) -> list[tasks_pb2.LogsReply]:
+        replies: list[tasks_pb2.LogsReply] = []
+        for event in events:
+            if not isinstance(event.fact, Output) or event.fact.said.no not in numbers:
+                continue
+            if not replies or len(replies[-1].lines) >= LOG_LINES_A_REPLY:
+                replies.append(tasks_pb2.LogsReply())
+            said = event.fact.said
+            replies[-1].lines.add(
+                id=task_id(self._me, said.no),
+                attempt=said.attempt,
+                stderr=said.stderr,
+                text=said.text,
+                time=event.time,
+            )
+        return replies
+
+
+def _family(task: Task) -> set[int]:
+    return {task.no, *(child.no for child in task.children or ())}

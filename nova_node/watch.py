@@ -1,0 +1,69 @@
+"""Events for whoever watches: the recent ones in memory, older ones from the journal.
+
+A watcher that cannot keep up is told so and dropped; it resumes from its last sequence number.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from nova_node.core.events import Accepted, Event, Finished
+
+RECENT_MAX = 8192
+RECENT_BYTES_MAX = 32 << 20
+
+Offer = Callable[[Sequence[Event]], None]
+
+
+class Watch:
+    """Called on the event loop's thread only."""
+
+    def __init__(self, seq: int) -> None:
+        #: the latest announced; later subscribers start here
+        self.seq = seq
+        self._recent: deque[tuple[Event, int]] = deque()
+        self._recent_bytes = 0
+        self._offers: dict[int, Offer] = {}
+        self._next = 0
+
+    def announce(self, events: Sequence[Event]) -> None:
+        for event in events:
+            size_bytes = _size_bytes(event)
+            self._recent.append((event, size_bytes))
+            self._recent_bytes += size_bytes
+        while len(self._recent) > RECENT_MAX or self._recent_bytes > RECENT_BYTES_MAX:
+            self._recent_bytes -= self._recent.popleft()[1]
+        self.seq = events[-1].seq
+        for offer in list(self._offers.values()):
+            offer(events)
+
+    def subscribe(self, offer: Offer) -> int:
+        """Returns a number for `unsubscribe`."""
+        self._next += 1
+        self._offers[self._next] = offer
+        return self._next
+
+    def unsubscribe(self, number: int) -> None:
+        self._offers.pop(number, None)
+
+    def everything(self) -> list[Event]:
+        """All that memory holds."""
+        return [event for event, _ in self._recent]
+
+    def recent(self, from_seq: int) -> list[Event] | None:
+        """Announced events from `from_seq` on, or None when memory does not reach so far back."""
+        if from_seq > self.seq:
+            return []
+        if not self._recent or self._recent[0][0].seq > from_seq:
+            return None
+        return [event for event, _ in self._recent if event.seq >= from_seq]
+
+
+def _size_bytes(event: Event) -> int:
+    fact = event.fact
+    if isinstance(fact, Finished):
+        return 64 + sum([o.value.size_bytes if o.value else 0 for o in fact.outcomes])
+    if isinstance(fact, Accepted):
+        return 64 + sum([c.size_bytes for g in fact.groups for c in g.calls])
+    return 128

@@ -1,0 +1,48 @@
+"""Heavy libraries load in one place each, and only when they are needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from support.repo import imports, modules, within
+
+HEAVY = ("docker", "duckdb", "litellm", "textual", "zeroconf")
+
+ENTRIES = {
+    "import nova_node.cli": (*HEAVY, "grpc", "nova_proto"),
+    "import nova_node.capability": (*HEAVY, "grpc", "nova_proto", "click"),
+    "import nova_client": (*HEAVY, "click", "nova_node", "nova_console"),
+    "import nova_console.cli": (*HEAVY, "grpc", "nova_proto", "nova_node"),
+    "from nova_console.cli import main; main(['--help'])": (*HEAVY, "grpc", "nova_node"),
+    "from nova_node.cli import main; main(['--help'])": (*HEAVY, "grpc", "nova_console"),
+}
+
+PROBE = """
+import sys
+try:
+    exec(sys.argv[1])
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("statement", ENTRIES)
+def test_entry_loads_no_heavy_library(statement: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", PROBE, statement], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+    loaded = set(run.stderr.splitlines()[-1].split())
+    assert "sys" in loaded
+    assert not loaded & set(ENTRIES[statement]), statement
+
+
+@pytest.mark.parametrize("library", HEAVY)
+def test_one_place_imports_it(library: str) -> None:
+    places = {m for m in modules() if any(within(n, library) for n in imports(m))}
+    if library == "textual":  # the whole console is built of it: one package is its place
+        places = {m.rpartition(".")[0] for m in places}
+    assert len(places) <= 1, f"{library} is imported in {sorted(places)}"

@@ -1,0 +1,181 @@
+"""The session's stream: what breaks is made up for, once and only once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from nova_client import Client, Overloaded, Refused, TaskFailed, Unreachable, backoff, session
+from nova_proto.v1 import task_pb2
+from support.fake_node import FakeNode
+
+Check = Callable[[FakeNode, Client], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "BASE_S", 0.001)
+    monkeypatch.setattr(backoff, "CAP_S", 0.02)
+
+
+def check(body: Check) -> None:
+    async def run() -> None:
+        async with FakeNode() as node, Client(node.address, give_up_s=0.2) as client:
+            await body(node, client)
+
+    asyncio.run(run())
+
+
+def test_one_task_and_its_result():
+    async def body(node: FakeNode, client: Client) -> None:
+        task = await client.submit("core.echo", {"a": [1, "ü"]})
+        assert await task.result(5) == {"a": [1, "ü"]}
+        assert (task.id, task.no, task.done) == ("k7q2m9xd-1", 1, True)
+
+    check(body)
+
+
+def test_a_break_loses_no_result():
+    async def body(node: FakeNode, client: Client) -> None:
+        task = await client.submit("core.hang")
+        waiting = asyncio.create_task(task.result(5))
+        await asyncio.sleep(0)
+        node.break_streams()
+        node.finish(task.no)
+        assert await waiting == "late"
+        (resume,) = node.resumes
+        assert (list(resume.batches), resume.owner) == ([task.no], node.node)
+        assert resume.from_seq == 2
+
+    check(body)
+
+
+def test_a_lost_answer_is_no_second_task():
+    async def body(node: FakeNode, client: Client) -> None:
+        node.breaks_before_answer = 1
+        tasks = await client.submit_many([("core.echo", {"n": n}) for n in range(3)])
+        assert [await task.result(5) for task in tasks] == [{"n": 0}, {"n": 1}, {"n": 2}]
+        assert list(node.submits.values()) == [2]
+        assert node.next_no == 4
+
+    check(body)
+
+
+def test_submits_wait_while_the_node_is_away():
+    async def run() -> None:
+        node = FakeNode()
+        await node.start()
+        async with Client(node.address) as client:
+            held = await client.submit("core.hang")
+            await node.stop()
+            later = asyncio.create_task(client.submit("core.echo", {"n": 1}))
+            await asyncio.sleep(0)
+            await node.start()
+            assert await (await later).result(5) == {"n": 1}
+            node.finish(held.no)
+            assert await held.result(5) == "late"
+        await node.stop()
+
+    asyncio.run(run())
+
+
+def test_a_full_node_is_asked_again():
+    async def body(node: FakeNode, client: Client) -> None:
+        node.overloads = 3
+        task = await client.submit("core.echo", {"n": 1})
+        assert await task.result(5) == {"n": 1}
+        assert list(node.submits.values()) == [4]
+
+    check(body)
+
+
+def test_a_node_that_stays_full_is_given_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(session, "STALLED_S", 0.05)
+
+    async def body(node: FakeNode, client: Client) -> None:
+        node.overloads = 1_000_000
+        with pytest.raises(Overloaded):
+            await client.submit("core.noop")
+
+    check(body)
+
+
+def test_a_refusal_is_typed_and_tells_what_was_accepted():
+    async def body(node: FakeNode, client: Client) -> None:
+        node.refusal = task_pb2.Error(code="draining", message="it drains", fix="ask another")
+        with pytest.raises(Refused, match="it drains") as caught:
+            await client.submit("core.noop")
+        assert (caught.value.code, caught.value.fix) == ("draining", "ask another")
+
+    check(body)
+
+
+def test_what_was_compacted_is_asked_for():
+    async def body(node: FakeNode, client: Client) -> None:
+        kept, gone = await client.submit_many([("core.hang", None)] * 2)
+        node.oldest_seq = 1_000
+        node.break_streams()
+        node.finish(kept.no)
+        del node.calls[gone.no]
+        assert await kept.result(5) == "late"
+        with pytest.raises(TaskFailed) as caught:
+            await gone.result(5)
+        assert caught.value.code == "not_found"
+
+    check(body)
+
+
+def test_another_node_at_the_address_is_noticed():
+    async def body(node: FakeNode, client: Client) -> None:
+        task = await client.submit("core.hang")
+        node.node = "zzzzzzzzother"
+        node.break_streams()
+        with pytest.raises(TaskFailed) as caught:
+            await task.result(5)
+        assert caught.value.code == "not_found"
+        assert (await client.submit("core.noop")).id.startswith("zzzzzzzz-")
+        assert node.resumes == []
+
+    check(body)
+
+
+def test_a_node_that_stays_away_is_given_up_and_can_come_back():
+    async def run() -> None:
+        node = FakeNode()
+        await node.start()
+        async with Client(node.address, give_up_s=0.05) as client:
+            task = await client.submit("core.hang")
+            await node.stop()
+            with pytest.raises(Unreachable, match=node.address):
+                await task.result()
+            await node.start()
+            node.finish(task.no)
+            assert await task.result(5) == "late"
+        await node.stop()
+
+    asyncio.run(run())
+
+
+def test_closing_tells_who_waits():
+    async def run() -> None:
+        async with FakeNode() as node:
+            async with Client(node.address) as client:
+                task = await client.submit("core.hang")
+                waiting = asyncio.create_task(task.result())
+                await asyncio.sleep(0)
+            with pytest.raises(Unreachable, match="closed"):
+                await waiting
+            with pytest.raises(Unreachable, match="not open"):
+                await task.result()
+
+    asyncio.run(run())
+
+
+def test_children_count_as_progress_not_as_results():
+    async def body(node: FakeNode, client: Client) -> None:
+        task = await client.submit("core.shards", {"count": 5})
+        assert await task.result(5) == 5
+        assert (task.progress.done, task.progress.total) == (5, 5)
+
+    check(body)

@@ -1,0 +1,116 @@
+"""The files by which tools on this machine find its nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nova_node.adapters.local_nodes import LocalNode, announce, nodes_dir, running, withdraw
+from nova_node.core.errors import Refused
+
+
+def node(name: str = "a", pid: int | None = None, address: str = "127.0.0.1:7600") -> LocalNode:
+    return LocalNode(f"id-of-{name}", name, address, "nova", "data", pid or os.getpid())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return nodes_dir({"NOVA_RUNTIME_DIR": str(tmp_path / "runtime")})
+
+
+@pytest.fixture(scope="module")
+def dead_pid() -> int:
+    """Of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_announced_until_withdrawn(folder: Path) -> None:
+    assert running(folder) == []
+    announce(node("b"), folder)
+    announce(node("a"), folder)
+    assert [n.name for n in running(folder)] == ["a", "b"]
+    withdraw(node("a"), folder)
+    withdraw(node("a"), folder)
+    assert running(folder) == [node("b")]
+    assert [path.name for path in folder.iterdir()] == ["id-of-b.json"]
+
+
+def test_the_file_is_as_documented(folder: Path) -> None:
+    announce(node(), folder)
+    path = folder / "id-of-a.json"
+    assert json.loads(path.read_text()) == {
+        "schema": 1,
+        "node": "id-of-a",
+        "name": "a",
+        "address": "127.0.0.1:7600",
+        "mesh": "nova",
+        "data_dir": "data",
+        "pid": os.getpid(),
+    }
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_the_file_of_a_dead_process_is_removed(folder: Path, dead_pid: int) -> None:
+    announce(node("gone", dead_pid), folder)
+    announce(node("here"), folder)
+    assert running(folder) == [node("here")]
+    assert [path.name for path in folder.iterdir()] == ["id-of-here.json"]
+
+
+def test_a_restarted_node_keeps_its_file_when_the_old_process_withdraws(folder: Path) -> None:
+    announce(node("a", pid=1), folder)
+    announce(node("a"), folder)
+    withdraw(node("a", pid=1), folder)
+    assert running(folder) == [node("a")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{",
+        "[" * 10_000,
+        "{}",
+        '{"schema": 1, "pid": 1}',
+        '{"schema": 2, "node": "x", "name": "", "address": "", "mesh": "", "data_dir": "", "pid": 1}',
+        '{"schema": 1, "node": "y", "name": "", "address": "", "mesh": "", "data_dir": "", "pid": 1}',
+        '{"schema": 1, "node": "x", "name": "", "address": "", "mesh": "", "data_dir": "", "pid": -1}',
+        '{"schema": 1, "node": "x", "name": 1, "address": "", "mesh": "", "data_dir": "", "pid": 1}',
+        " " * 20_000,
+    ],
+)
+def test_what_is_no_such_file_is_passed_over(folder: Path, text: str) -> None:
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "x.json").write_text(text)
+    assert running(folder) == []
+
+
+def test_a_link_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    announce(node(), folder)
+    (folder / "id-of-a.json").rename(tmp_path / "elsewhere.json")
+    (folder / "id-of-a.json").symlink_to(tmp_path / "elsewhere.json")
+    assert running(folder) == []
+
+
+def test_a_folder_that_others_can_write_is_refused(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    with pytest.raises(Refused, match="written by others"):
+        announce(node(), folder)
+
+
+@pytest.mark.parametrize("name", ["../up", "", "a/b", ".hidden", "x" * 64])
+def test_an_id_is_no_path(folder: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="not a node id"):
+        announce(node()._replace(node=name), folder)
