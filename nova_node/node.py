@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import platform
@@ -47,6 +48,8 @@ REMEMBER_EVERY_S = 5.0
 
 def run(config: NodeConfig) -> int:
     """Run a node until it is told to stop; the process's exit code. Raises NovaError."""
+    # hundreds of thousands of live tasks make frequent collections dear, and tasks form no cycles
+    gc.set_threshold(50_000, 20, 100)
     return asyncio.run(Node(config).run())
 
 
@@ -93,14 +96,17 @@ class Node:
             me,
             incarnation,
             EngineConfig(
-                OwnerConfig(unended_max=config.queues.tasks_max),
+                OwnerConfig(
+                    unended_max=config.queues.tasks_max,
+                    forgotten_after_s=config.storage.journal_retention_s,
+                ),
                 WorkerConfig(slots=config.work.slots, wall_s=config.work.limits.wall_s),
             ),
             self._rng,
             self._journal.read(),
             self._clock.now(),
         )
-        watch = Watch(self._engine.owner.seq)
+        watch = Watch(self._engine.owner.seq, config.queues.watch_max)
         # worker processes start while grpc is still being imported
         early = _Early()
         await self._executor.start(config.work.slots, early.post)
@@ -117,7 +123,14 @@ class Node:
         membership = Membership(self._member, LAN, self._rng, now)
         inputs = Inputs(self._blobs, self._server.peers, self._executor)
         self._runtime = Runtime(
-            self._engine, membership, self._journal, self._executor, inputs, watch, self._clock
+            self._engine,
+            membership,
+            self._journal,
+            self._executor,
+            inputs,
+            watch,
+            self._clock,
+            config.queues.mailbox_max,
         )
         self._inputs = inputs
         inputs.post = self._runtime.post

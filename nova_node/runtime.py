@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nova_node.core.engine import Engine
-from nova_node.core.errors import NovaError
+from nova_node.core.errors import NovaError, Overloaded
 from nova_node.core.events import (
     Acknowledge,
     Append,
@@ -28,6 +28,7 @@ from nova_node.core.events import (
     Release,
     Run,
     Signal,
+    Submit,
     Tick,
 )
 from nova_node.core.members import ConflictSeen, MemberEffect, MemberSignal, MemberTick
@@ -63,6 +64,7 @@ class Runtime:
         inputs: Inputs,
         watch: Watch,
         clock: Clock,
+        mailbox_max: int,
     ) -> None:
         self.engine = engine
         self.membership = membership
@@ -75,6 +77,7 @@ class Runtime:
         self._executor = executor
         self._inputs = inputs
         self._clock = clock
+        self._mailbox_max = mailbox_max
         self._loop = asyncio.get_running_loop()
         self._mailbox: deque[Signal] = deque()
         self._member_mail: deque[MemberSignal] = deque()
@@ -90,6 +93,17 @@ class Runtime:
         self._mailbox.append(signal)
         self._schedule()
 
+    def submit(self, signal: Submit) -> None:
+        """Enqueue a submit, or refuse it at once when the engine cannot keep up."""
+        if len(self._mailbox) >= self._mailbox_max:
+            signal.token(
+                Overloaded(
+                    f"{self._mailbox_max} signals wait for this node's engine", "submit again later"
+                )
+            )
+        else:
+            self.post(signal)
+
     def post_member(self, signal: MemberSignal) -> None:
         self._member_mail.append(signal)
         self._schedule()
@@ -101,11 +115,6 @@ class Runtime:
     def leave(self) -> None:
         """Tell peers that this node goes."""
         self._perform_member(self.membership.leave(self._clock.now()))
-
-    @property
-    def waiting(self) -> int:
-        """Signals that the engine has not seen."""
-        return len(self._mailbox)
 
     def stop(self) -> None:
         self._stopped = True

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from nova_node.core.events import Accepted, Event, Finished
+from nova_node.core.events import Accepted, Assigned, Event, Finished
 
 RECENT_MAX = 8192
 RECENT_BYTES_MAX = 32 << 20
+ITEM_BYTES = 400
 
 Offer = Callable[[Sequence[Event]], None]
 
@@ -19,9 +20,11 @@ Offer = Callable[[Sequence[Event]], None]
 class Watch:
     """Called on the event loop's thread only."""
 
-    def __init__(self, seq: int) -> None:
+    def __init__(self, seq: int, unsent_max: int) -> None:
         #: the latest announced; later subscribers start here
         self.seq = seq
+        #: events that may wait for one watcher
+        self.unsent_max = unsent_max
         self._recent: deque[tuple[Event, int]] = deque()
         self._recent_bytes = 0
         self._offers: dict[int, Offer] = {}
@@ -61,9 +64,14 @@ class Watch:
 
 
 def _size_bytes(event: Event) -> int:
+    """About what the event keeps alive in memory."""
     fact = event.fact
     if isinstance(fact, Finished):
-        return 64 + sum([o.value.size_bytes if o.value else 0 for o in fact.outcomes])
+        outcomes = fact.outcomes
+        return ITEM_BYTES * len(outcomes) + sum([len(o.value.data) for o in outcomes if o.value])
     if isinstance(fact, Accepted):
-        return 64 + sum([c.size_bytes for g in fact.groups for c in g.calls])
-    return 128
+        calls = [c for group in fact.groups for c in group.calls]
+        return ITEM_BYTES * len(calls) + sum([c.size_bytes for c in calls if c.inputs])
+    if isinstance(fact, Assigned):
+        return ITEM_BYTES + 64 * len(fact.fences)
+    return ITEM_BYTES

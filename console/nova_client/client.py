@@ -246,14 +246,18 @@ class Client:
         """Store bytes, or the file at a path, on the node."""
         return await self._opened_wires().put_blob(data)
 
-    async def put_files(self, paths: Iterable[str | Path]) -> Files:
+    async def put_files(self, paths: Iterable[str | Path] | Mapping[str, Path]) -> Files:
         """Store files, and folders with every file below them, as one blob; give the result as an
-        input to any number of tasks. Names start with the last part of each path given.
+        input to any number of tasks. Names start with the last part of each path given; a mapping
+        of names to files is taken as it is.
         Raises Invalid: nothing there, unreadable, or more than 100,000 files."""
         wires = self._opened_wires()
         if isinstance(paths, str | Path):
             paths = [paths]
-        packer = Packer(await asyncio.to_thread(walk, paths))
+        if isinstance(paths, Mapping):
+            packer = Packer(paths.items())
+        else:
+            packer = Packer(await asyncio.to_thread(walk, paths))
         return packer.files(await wires.put_pieces(packer.pieces()))
 
     async def get_blob(self, ref: BlobRef) -> bytes:

@@ -225,7 +225,7 @@ class SyncClient:
         """See Client.put_blob."""
         return self._loop.run(self._client.put_blob(data))
 
-    def put_files(self, paths: Iterable[str | Path]) -> Files:
+    def put_files(self, paths: Iterable[str | Path] | Mapping[str, Path]) -> Files:
         """See Client.put_files."""
         return self._loop.run(self._client.put_files(paths))
 

@@ -145,6 +145,7 @@ def _salvage(folder: Path, head: Head, why: str) -> Corrupt:
         create_if_empty(db)
         kept = _copy_rows(work / DATABASE, db)
         if not kept:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             _lend_first_page(work / DATABASE, folder / SALVAGED)
             kept = _copy_rows(work / DATABASE, db)
         last, _ = _survey(db)

@@ -51,15 +51,20 @@ class Row(NamedTuple):
 
 def row_of(event: Event) -> Row:
     """Raises Invalid when the event does not fit the wire."""
-    match event.fact:
-        case Accepted(_, groups):
-            no = event.batch + sum([len(group.calls) for group in groups]) - 1
-        case Grown():
-            no = event.fact.first + len(event.fact.calls) - 1
-        case _:
-            no = 0
+    no = highest_no(event)
     body = event_to_bytes(event)
     return Row(event.seq, event.batch, no, _checksum(event.seq, event.batch, no, body), body)
+
+
+def highest_no(event: Event) -> int:
+    """The highest task number that the event gives out; 0 when it gives out none."""
+    match event.fact:
+        case Accepted(_, groups):
+            return event.batch + sum([len(group.calls) for group in groups]) - 1
+        case Grown():
+            return event.fact.first + len(event.fact.calls) - 1
+        case _:
+            return 0
 
 
 def is_sound(row: Any) -> bool:

@@ -131,7 +131,7 @@ class Caller:
             if request.phase == MERGE:
                 if found.merger is None:
                     raise Refusal("invalid_argument", f"{found.name} does not merge", "")
-                return self._result(found, found.merger(_parts(request)), request.part)
+                return self._result(found, found.merger(_parts(found, request)), request.part)
             bound = found.bind(given | _inputs(request))
             if request.phase == SPLIT:
                 if found.splitter is None:
@@ -144,7 +144,9 @@ class Caller:
     def _result(self, found: Capability[..., Any], value: object, part: bool) -> Done:
         if isinstance(value, Shards):
             return _shards(found, value.calls)
-        if isinstance(value, bytes):
+        if part and found.packer and found.merger:
+            data, encoding = found.packer(value), RAW
+        elif isinstance(value, bytes):
             data, encoding = value, RAW
         else:
             data, encoding = _encode(found.name, value), JSON
@@ -188,7 +190,7 @@ def _inputs(request: Request) -> dict[str, object]:
     return given
 
 
-def _parts(request: Request) -> Iterator[object]:
+def _parts(found: Capability[..., Any], request: Request) -> Iterator[object]:
     at = 0
     for encoding, size, blob in request.items:
         if blob is None:
@@ -196,7 +198,10 @@ def _parts(request: Request) -> Iterator[object]:
             at += size
         else:
             data = Piece("part", blob, request.paths[blob], 0, size).read()
-        yield json.loads(data) if encoding == JSON else data
+        if encoding == JSON:
+            yield json.loads(data)
+        else:
+            yield found.unpacker(data) if found.unpacker else data
 
 
 # ---------------------------------------------------------------- out

@@ -83,7 +83,7 @@ class WorkerProcess:
                 start_new_session=True,
                 cwd=spool,
             )
-        except OSError:
+        except BaseException:
             self._close()
             raise
         finally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, TypedDict
@@ -45,6 +47,30 @@ def _(parts: Iterator[Counts]) -> Counts:
         for word, count in part.items():
             total[word] = known(word, 0) + count
     return total
+
+
+@wordcount.pack
+def _(counts: Counts) -> bytes:
+    """The words, a newline, and their numbers: no word holds white space."""
+    try:
+        numbers = array("I", counts.values())
+    except OverflowError:
+        numbers = array("Q", counts.values())
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    words = " ".join(counts).encode()
+    return b"".join((words, b"\n", numbers.typecode.encode(), numbers.tobytes()))
+
+
+@wordcount.unpack
+def _(data: bytes) -> Counts:
+    end = data.index(b"\n")
+    numbers = array("I") if data[end + 1 : end + 2] == b"I" else array("Q")
+    numbers.frombytes(data[end + 2 :])
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    words = data[:end].decode().split(" ") if end else []
+    return dict(zip(words, numbers, strict=True))
 
 
 class Match(TypedDict):

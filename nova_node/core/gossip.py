@@ -12,6 +12,8 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from nova_node.core.members import MembershipConfig
+from nova_node.core.model import Member, MemberState
+from nova_node.core.roster import Roster
 
 DIGEST_REPEATS = 2
 
@@ -26,8 +28,9 @@ class Rumour:
 class Gossip:
     """At most one rumour for each node, so bounded by the members."""
 
-    def __init__(self, config: MembershipConfig) -> None:
+    def __init__(self, config: MembershipConfig, roster: Roster) -> None:
         self._config = config
+        self._roster = roster
         self._rumours: dict[str, Rumour] = {}
         self._news = 0
         self._no = 0
@@ -56,10 +59,28 @@ class Gossip:
         self._rumours.clear()
         self._news = 0
 
-    def pick(self, room: int, count: int, skip: Set[str]) -> list[str]:
-        """Up to `room` nodes to tell of now, the least told first, news before load; none of
-        `skip`, of which the listener knows. `count` is the size of the mesh."""
-        limit = self._config.gossip_repeats * math.ceil(math.log10(count + 1))
+    def words(
+        self, me: Member, listener: str, subject: str, told: tuple[Member, ...]
+    ) -> tuple[Member, ...]:
+        """What to tell `listener` now: the record of this node; that of the listener, if it may
+        want to refute it; that of `subject` ("": none); then rumours, but not what it `told`."""
+        words = [me]
+        seen = self._roster.peers.get(listener)
+        if seen is not None and (seen.outdated or seen.member.state is not MemberState.ALIVE):
+            words.append(seen.member)
+        if subject and (about := self._roster.member(subject)):
+            words.append(about)
+        skip = {m.node for m in told if _same(self._roster.member(m.node), m)}
+        for node in self._pick(self._config.max_gossip - len(words), skip):
+            member = self._roster.member(node)
+            if member is not None and node not in (listener, subject):
+                words.append(member)
+        return tuple(words)
+
+    def _pick(self, room: int, skip: Set[str]) -> list[str]:
+        """Nodes to tell of now, the least told first, news before load, none of `skip`."""
+        size = len(self._roster.ring)
+        limit = self._config.gossip_repeats * math.ceil(math.log10(size + 1))
         fresh = (item for item in self._rumours.items() if item[0] not in skip)
         best = heapq.nsmallest(room, fresh, key=_order)
         picked: list[str] = []
@@ -79,3 +100,11 @@ class Gossip:
 def _order(item: tuple[str, Rumour]) -> tuple[bool, int, int]:
     rumour = item[1]
     return (not rumour.news, rumour.told, -rumour.no)
+
+
+def _same(ours: Member | None, theirs: Member) -> bool:
+    """The same news; their digests may differ."""
+    return ours is not None and (ours.incarnation, ours.state) == (
+        theirs.incarnation,
+        theirs.state,
+    )

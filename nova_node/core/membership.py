@@ -44,7 +44,7 @@ from nova_node.core.members import (
 from nova_node.core.model import PROTOCOL, Digest, Failure, Member, MemberState
 from nova_node.core.probing import Prober, Purpose, Silence, target_of
 from nova_node.core.roster import HERE, INCARNATION_MAX, Roster, Seen, Verdict
-from nova_node.core.suspicion import Suspicion, patience_s
+from nova_node.core.suspicion import Suspicions
 from nova_node.core.syncing import Syncer
 
 FAREWELLS_MAX = 8
@@ -70,9 +70,9 @@ class Membership:
         self._rng = rng
         self._out: list[MemberEffect] = []
         self._roster = Roster(me.node, config)
-        self._gossip = Gossip(config)
+        self._gossip = Gossip(config, self._roster)
         self._prober = Prober(config, self._roster, self._words, rng, self._out)
-        self._suspicions: dict[str, Suspicion] = {}
+        self._suspicions = Suspicions(config)
         self._admission = Admission(me, self._out)
         self._syncer = Syncer(
             config, self._roster, self._table, rng, self._out, self._prober.keys, now
@@ -126,6 +126,7 @@ class Membership:
     def leave(self, now: float) -> list[MemberEffect]:
         """Announce LEFT. From here on this node only answers."""
         self.me = self.me._replace(state=MemberState.LEFT)
+        self._prober.void()
         peers = [m.node for m in self._roster.alive()]
         for node in self._rng.sample(peers, min(FAREWELLS_MAX, len(peers))):
             self._prober.tell(node, now)
@@ -292,12 +293,9 @@ class Membership:
         """A peer is new, or its state, incarnation or address changed."""
         member = self._roster.peers[node].member
         if member.state is MemberState.SUSPECT:
-            known = self._suspicions.get(node)
-            if known is None or known.incarnation < member.incarnation:
-                until = now + patience_s(self._config, len(self._roster.ring), 0)
-                self._suspicions[node] = Suspicion(member.incarnation, now, until)
+            self._suspicions.begin(node, member.incarnation, len(self._roster.ring), now)
         else:
-            self._suspicions.pop(node, None)
+            self._suspicions.end(node)
         if member.state not in HERE:
             self._prober.drop(node)
             self._syncer.lost(node, now)
@@ -308,16 +306,11 @@ class Membership:
         node, confirmed, gone = silence
         if not self._is_here(node):
             return
-        if node not in self._suspicions:
+        if self._roster.peers[node].member.state is MemberState.ALIVE:
             self._roster.set_state(node, MemberState.SUSPECT, now)
             self._changed(node, now)
-        suspicion = self._suspicions[node]
-        if gone and suspicion.last_word:
+        if self._suspicions.confirm(node, confirmed, gone, len(self._roster.ring)):
             self._bury(node, now)
-            return
-        count = len(self._roster.ring)
-        patience = self._config.crash_s if gone else patience_s(self._config, count, confirmed)
-        suspicion.shorten(patience, confirmed)
 
     def _bury(self, node: str, now: float) -> None:
         self._roster.set_state(node, MemberState.DEAD, now)
@@ -339,16 +332,11 @@ class Membership:
     def _run_due(self, now: float) -> None:
         for silence in self._prober.due(now):
             self._suspect(silence, now)
-        for node, suspicion in list(self._suspicions.items()):
-            if now < suspicion.until:
-                continue
-            if suspicion.last_word:
-                self._bury(node, now)
-                continue
-            suspicion.last_word = True
-            suspicion.until = now + self._config.last_word_s
-            self._prober.drop(node)
+        verdicts = self._suspicions.due(now)
+        for node in verdicts.ask:
             self._prober.start(node, now, at_once=True)
+        for node in verdicts.bury:
+            self._bury(node, now)
         if now >= self._next_probe_at:
             self._probe_next(now)
         self._syncer.run_due(now)
@@ -361,7 +349,7 @@ class Membership:
             self._next_push_at if self._gossip.has_news else math.inf,
             self._syncer.next_at,
             self._prober.next_at,
-            min((s.until for s in self._suspicions.values()), default=math.inf),
+            self._suspicions.next_at,
         )
 
     def _probe_next(self, now: float) -> None:
@@ -394,30 +382,14 @@ class Membership:
             return
         self._prober.awareness.lagged(late_s, tolerable_s)
         self._prober.void()
-        for suspicion in self._suspicions.values():
-            suspicion.postpone(late_s)
+        self._suspicions.postpone(late_s)
 
     # ------------------------------------------------------------ what to say
 
     def _words(
         self, listener: str, subject: str = "", told: tuple[Member, ...] = ()
     ) -> tuple[Member, ...]:
-        """This node's record; what is said of the listener, if it may want to refute it; the
-        record of `subject`; then rumours, but not what the listener `told` itself."""
-        words = [self.me]
-        seen = self._roster.peers.get(listener)
-        if seen is not None and (seen.outdated or seen.member.state is not MemberState.ALIVE):
-            words.append(seen.member)
-        if subject and (about := self._roster.member(subject)):
-            words.append(about)
-        skip = {m.node for m in told if _same(self._roster.member(m.node), m)}
-        room = self._config.max_gossip - len(words)
-        for node in self._gossip.pick(room, len(self._roster.ring), skip):
-            if node not in (self.me.node, listener, subject) and (
-                member := self._roster.member(node)
-            ):
-                words.append(member)
-        return tuple(words)
+        return self._gossip.words(self.me, listener, subject, told)
 
     def _table(self) -> tuple[Member, ...]:
         return (self.me, *(seen.member for seen in self._roster.peers.values()))
@@ -434,11 +406,3 @@ class Membership:
 def _matters(old: Digest, new: Digest) -> bool:
     """Peers act on it at once: they fetch the card, or send no more work."""
     return old.card_version != new.card_version or old.draining != new.draining
-
-
-def _same(ours: Member | None, theirs: Member) -> bool:
-    """The same news; their digests may differ."""
-    return ours is not None and (ours.incarnation, ours.state) == (
-        theirs.incarnation,
-        theirs.state,
-    )

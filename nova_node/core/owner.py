@@ -57,9 +57,11 @@ class OwnerConfig:
     #: root tasks that have not ended; more are refused
     unended_max: int = 200_000
     #: tasks of finished batches kept for `show`, `tasks` and late watchers
-    retained_max: int = 50_000
-    #: finished batches stay at least so long, up to four times `retained_max`
+    retained_max: int = 20_000
+    #: finished batches stay at least so long, up to twice `retained_max`
     retained_s: float = 60.0
+    #: and are forgotten after so long, however few
+    forgotten_after_s: float = 7 * 86_400.0
     retry: RetryPolicy = RetryPolicy()
 
 
@@ -423,10 +425,12 @@ class Owner:
     def forget(self, now: float) -> None:
         """Drop the oldest finished batches beyond what is retained, from memory and journal."""
         config, dropped = self._config, list[int]()
-        while self._retained > config.retained_max:
+        while self._ended_batches:
             batch = next(iter(self._ended_batches.values()))
-            young = now - batch.ended_at < config.retained_s
-            if young and self._retained <= 4 * config.retained_max:
+            age_s = now - batch.ended_at
+            few = self._retained <= config.retained_max
+            young = age_s < config.retained_s and self._retained <= 2 * config.retained_max
+            if (few or young) and age_s < config.forgotten_after_s:
                 break
             del self._ended_batches[batch.first]
             self._retained -= batch.count + len(batch.children)

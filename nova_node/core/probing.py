@@ -118,17 +118,15 @@ class Prober:
         return min((min(r.ask_at, r.ends_at) for r in self._rounds.values()), default=math.inf)
 
     def start(self, node: str, now: float, at_once: bool = False) -> None:
-        """Begin a round, or join the one under way. `at_once`: ask the others now as well."""
+        """Begin a round unless one is under way. `at_once`: begin anew, ask the others now too."""
         member = self._roster.member(node)
-        if member is None:
+        if member is None or (node in self._rounds and not at_once):
             return
-        round = self._rounds.get(node)
-        if round is None:
-            ask_at = now + self._config.hedge_s * self.awareness.multiplier
-            ends_at = now + self._longest_s
-            round = self._rounds[node] = Round(node, ask_at, ends_at)
-            key = self._send(Purpose.DIRECT, member.address, node, ends_at - now, now)
-            round.pending.add(key)
+        self.drop(node)
+        ask_at = now + self._config.hedge_s * self.awareness.multiplier
+        round = self._rounds[node] = Round(node, ask_at, ends_at=now + self._longest_s)
+        key = self._send(Purpose.DIRECT, member.address, node, self._longest_s, now)
+        round.pending.add(key)
         if at_once:
             self._ask_others(round, now)
 

@@ -13,17 +13,17 @@ from typing import Any
 import grpc.aio
 from nova_proto.v1 import tasks_pb2
 
+from nova_node.adapters.grpc_settings import abort
 from nova_node.adapters.wire import failure_to_pb, groups_from_pb
 from nova_node.adapters.wire_checks import check_request
 from nova_node.adapters.wire_events import event_to_pb
-from nova_node.core.errors import NovaError, Refused
+from nova_node.core.errors import NovaError, Overloaded, Refused
 from nova_node.core.events import Accepted, Assigned, Event, Submit
 from nova_node.core.owner import SubmitAnswer
 from nova_node.ports import Journal
 from nova_node.runtime import Runtime
 from nova_node.watch import Watch
 
-UNSENT_BYTES_MAX = 256 << 20
 REPLY_BYTES_MAX = 4 << 20
 
 
@@ -36,6 +36,7 @@ class Session:
         self._reply = tasks_pb2.SessionReply(owner=self._me)
         self._unsent: list[Event] = []
         self._wake: asyncio.Future[None] | None = None
+        self._too_slow = False
 
     async def run(self, context: Any) -> None:
         number = self._runtime.watch.subscribe(self._offer)
@@ -74,7 +75,7 @@ class Session:
         except NovaError as error:
             self._refuse(request_id, error)
             return
-        self._runtime.post(Submit(token, request_id, groups))
+        self._runtime.submit(Submit(token, request_id, groups))
 
     def _refuse(self, request_id: str, error: NovaError) -> None:
         refused = self._reply.refused.add(request_id=request_id[:64])
@@ -109,6 +110,9 @@ class Session:
         ]
         if wanted:
             self._unsent.extend(wanted)
+            if len(self._unsent) > self._runtime.watch.unsent_max:
+                self._unsent.clear()
+                self._too_slow = True
             self._ring()
 
     def _ring(self) -> None:
@@ -118,6 +122,8 @@ class Session:
     async def _write(self, context: Any) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            if self._too_slow:
+                await abort(context, Overloaded("the client reads too slowly", "resume", "slow"))
             reply = self._reply
             if not (self._unsent or reply.accepted or reply.refused or reply.owner):
                 self._wake = loop.create_future()

@@ -107,7 +107,7 @@ class TasksService(TasksServicer):
                 await wake.wait()
                 wake.clear()
                 while queue:
-                    if len(queue) > 4_096:
+                    if len(queue) > watch.unsent_max:
                         raise NovaError(
                             "the watcher is too slow", "resume from the last seq", "slow"
                         )
@@ -123,7 +123,11 @@ class TasksService(TasksServicer):
             if not answer.done():
                 answer.set_result(said)
 
-        self._runtime.post(signal(token))
+        asked = signal(token)
+        if isinstance(asked, Submit):
+            self._runtime.submit(asked)
+        else:
+            self._runtime.post(asked)
         said = await answer
         if isinstance(said, NovaError):
             raise said

@@ -14,7 +14,9 @@ from support.repo import ROOT, files
 
 DOCUMENTS = [p for p in files() if p.suffix == ".md"]
 PROGRAMS = ("nova", "nova-node")
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|(?:home|Users)(?!/(?:me|you)\b))/[A-Za-z0-9_.-]+")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.])/(?:work|root|(?:home|Users)(?!/(?:me|you)\b))/[A-Za-z0-9_.-]+"
+)
 
 
 def name(path: Path) -> str:

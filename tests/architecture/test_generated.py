@@ -13,6 +13,11 @@ from support.repo import ROOT
 PROTO = ROOT / "proto"
 
 
+def generated(folder: Path) -> dict[str, str]:
+    found = (p for kind in ("*_pb2*.py", "*_pb2*.pyi") for p in folder.rglob(kind))
+    return {str(p.relative_to(folder)): p.read_text() for p in found}
+
+
 def floor(requirement: str) -> str:
     """The lower bound in pyproject.toml of a dependency."""
     with (ROOT / "pyproject.toml").open("rb") as file:
@@ -35,11 +40,10 @@ def test_regenerating_changes_nothing(tmp_path: Path) -> None:
         cwd=PROTO,
         check=True,
     )
-    fresh = {p.relative_to(tmp_path): p.read_text() for p in tmp_path.rglob("*_pb2*")}
-    kept = {p.relative_to(PROTO): p.read_text() for p in PROTO.rglob("*_pb2*.py*") if p.is_file()}
-    kept = {name: text for name, text in kept.items() if "__pycache__" not in name.parts}
+    fresh = generated(tmp_path)
+    kept = generated(PROTO)
     assert fresh.keys() == kept.keys()
-    stale = [str(name) for name in fresh if fresh[name] != kept[name]]
+    stale = [name for name in fresh if fresh[name] != kept[name]]
     assert not stale, f"run `make proto` and commit: {stale}"
 
 

@@ -15,14 +15,15 @@ ENTRIES = {
     "import nova_node.capability": (*HEAVY, "grpc", "nova_proto", "click"),
     "import nova_client": (*HEAVY, "click", "nova_node", "nova_console"),
     "import nova_console.cli": (*HEAVY, "grpc", "nova_proto", "nova_node"),
-    "from nova_console.cli import main; main(['--help'])": (*HEAVY, "grpc", "nova_node"),
-    "from nova_node.cli import main; main(['--help'])": (*HEAVY, "grpc", "nova_console"),
+    "from nova_console.cli import main; main()": (*HEAVY, "grpc", "nova_node"),
+    "from nova_node.cli import main; main()": (*HEAVY, "grpc", "nova_console"),
 }
 
 PROBE = """
 import sys
+statement, sys.argv[1] = sys.argv[1], "--help"
 try:
-    exec(sys.argv[1])
+    exec(statement)
 except SystemExit as end:
     assert not end.code, end.code
 print(*sys.modules, file=sys.stderr)

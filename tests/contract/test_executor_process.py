@@ -5,14 +5,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 from support.stage import Stage, attempt, code, value
 
+from nova_node.adapters import worker_process
 from nova_node.adapters.executor_process import ProcessExecutor
 from nova_node.adapters.worker_output import MARKER
+from nova_node.adapters.worker_process import WorkerProcess
 from nova_node.core.errors import NotFound, Overloaded
 from nova_node.core.events import Ran, SlotDied, SlotReady, Spoke
 from nova_node.core.model import (
@@ -160,6 +163,31 @@ def test_split_run_and_merge_of_files(shelf: Shelf) -> None:
             )
             merged = await stage.one(attempt("sample.sum", phase=Phase.MERGE, parts=parts))
             assert value(merged) == b"307"
+
+    asyncio.run(scene())
+
+
+def test_packed_parts_reach_the_merge_and_its_result_is_json(shelf: Shelf) -> None:
+    shelf.add("a", b"one two")
+    shelf.add("b", b"two three")
+
+    async def scene() -> None:
+        async with Stage(executor(shelf)) as stage:
+            runs = await stage.run(
+                *(
+                    attempt(
+                        "text.wordcount",
+                        b"",
+                        Input("files", extents=(Extent(name, name, 0, size),)),
+                        part=True,
+                    )
+                    for name, size in (("a", 7), ("b", 9))
+                )
+            )
+            parts = tuple(each.outcome.value for each in runs if each.outcome.value)
+            assert [part.encoding for part in parts] == [Encoding.RAW, Encoding.RAW]
+            merged = await stage.one(attempt("text.wordcount", phase=Phase.MERGE, parts=parts))
+            assert json.loads(value(merged)) == {"one": 1, "two": 2, "three": 1}
 
     asyncio.run(scene())
 
@@ -365,6 +393,30 @@ def test_cards_tell_parameters_and_broken_modules_cost_a_warning(
         assert by_name["text.wordcount"].merges
         assert [warning.split()[0] for warning in warnings] == ["breaks", "ends", "absent"]
         assert "status 7" in warnings[1]
+
+    asyncio.run(scene())
+
+
+def test_a_process_that_does_not_start_is_tried_again(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+    start, command = WorkerProcess.start, worker_process._START  # pyright: ignore[reportPrivateUsage]
+
+    async def start_the_fourth(self: WorkerProcess, spool: str, modules: Sequence[str]) -> None:
+        tries.append(spool)
+        if len(tries) == 1:
+            raise BlockingIOError("no more processes")
+        monkeypatch.setattr(worker_process, "_START", command if len(tries) == 4 else "exit(1)")
+        await start(self, spool, modules)
+
+    monkeypatch.setattr(WorkerProcess, "start", start_the_fourth)
+    monkeypatch.setattr("nova_node.adapters.executor_process.BACKOFF_S", (0.001, 0.002))
+
+    async def scene() -> None:
+        async with Stage(executor(shelf)) as stage:
+            assert value(await stage.one(call("double", n=1))) == b"2"
+        assert len(tries) == 4
 
     asyncio.run(scene())
 

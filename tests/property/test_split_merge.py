@@ -47,9 +47,13 @@ def split_run_merge(found: Capability[..., Any], calls: list[dict[str, Any]], sh
     merged: list[Any] = []
     for args in calls:
         bound = found.bind(args)
-        inner = [found.function(**found.bind(each)) for each in found.cut(bound, shards)]
-        merged.append(found.merger(iter(inner)))
+        inner = [part(found, found(**found.bind(each))) for each in found.cut(bound, shards)]
+        merged.append(part(found, found.merger(iter(inner))))
     return found.merger(iter(merged))
+
+
+def part(found: Capability[..., Any], result: Any) -> Any:
+    return found.unpacker(found.packer(result)) if found.packer and found.unpacker else result
 
 
 def levels(found: Capability[..., Any], args: dict[str, Any], a: int, b: int) -> Any:
@@ -70,6 +74,11 @@ def test_wordcount(folder: Path, contents: list[bytes], a: int, b: int, min_leng
     expected = {word: n for word, n in want.items() if len(word) >= min_length}
     assert wordcount(**args) == expected
     assert levels(wordcount, args, a, b) == expected
+
+
+def test_wordcount_packs_numbers_of_any_size() -> None:
+    for counts in ({"a": 1 << 40, "b": 1}, {"a": 1}, {}):
+        assert part(wordcount, counts) == counts
 
 
 @given(FILES, st.integers(1, 9), st.integers(1, 4), st.sampled_from(["a", "^$", "B", "é|😀", "."]))

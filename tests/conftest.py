@@ -1,0 +1,16 @@
+"""Fixtures of more than one folder of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.mesh import Mesh
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[Mesh]:
+    """No node yet; all that are started end with the test."""
+    with Mesh(tmp_path) as mesh:
+        yield mesh
