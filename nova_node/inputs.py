@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from nova_node.core.errors import NotFound, NovaError, Unavailable
 from nova_node.core.events import Pulled, Ran, RanItem
-from nova_node.core.model import Attempt, BlobRef, Failure, Outcome, Status, Value
-from nova_node.ports import Blobs, BlobSource, Executor, Post
+from nova_node.core.model import Attempt, BlobRef, Encoding, Failure, Outcome, Status, Value
+from nova_node.ports import CHUNK_BYTES, Blobs, BlobSource, Executor, Post
 
 log = logging.getLogger("nova.inputs")
+
+INLINE_BYTES = 2 << 20
+
+
+def keep_result(blobs: Blobs, path: str, encoding: Encoding) -> BlobRef:
+    """A large result that a worker process left in a file becomes a blob. Blocks. Only whole
+    results are put beyond doubt: a part that is lost is made again."""
+    durable = os.path.getsize(path) > INLINE_BYTES
+    with open(path, "rb") as file:
+        return blobs.put(iter(lambda: file.read(CHUNK_BYTES), b""), encoding, durable)
 
 
 class Inputs:

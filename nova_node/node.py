@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -31,7 +32,7 @@ from nova_node.core.membership import Membership
 from nova_node.core.model import Capability, Card, Member
 from nova_node.core.owner import OwnerConfig
 from nova_node.core.worker import WorkerConfig
-from nova_node.inputs import Inputs
+from nova_node.inputs import Inputs, keep_result
 from nova_node.ports import Discovery, Found
 from nova_node.runtime import Runtime
 from nova_node.version import VERSION
@@ -46,16 +47,18 @@ BLOB_GRACE_S = 3600.0
 REMEMBER_EVERY_S = 5.0
 
 
-def run(config: NodeConfig) -> int:
-    """Run a node until it is told to stop; the process's exit code. Raises NovaError."""
+def run(config: NodeConfig, adopt: bool = False) -> int:
+    """Run a node until it is told to stop; the process's exit code. `adopt` takes over a data
+    directory that was moved or restored. Raises NovaError."""
     # hundreds of thousands of live tasks make frequent collections dear, and tasks form no cycles
     gc.set_threshold(50_000, 20, 100)
-    return asyncio.run(Node(config).run())
+    return asyncio.run(Node(config, adopt).run())
 
 
 class Node:
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, adopt: bool) -> None:
         self._config = config
+        self._adopt = adopt
         self._clock = SystemClock()
         self._rng = random.Random()
         self._stopping = asyncio.Event()
@@ -66,8 +69,7 @@ class Node:
 
     async def run(self) -> int:
         config = self._config
-        self._data = DataDir(config.storage.data_dir)
-        self._data.open()
+        self._data = DataDir(config.storage.data_dir, self._adopt)
         try:
             await self._start()
             self._on_signals()
@@ -86,11 +88,11 @@ class Node:
         self._executor = ProcessExecutor(
             str(folder / "spool"),
             self._blobs.path,
-            self._blobs.keep,
+            functools.partial(keep_result, self._blobs),
             config.work.capabilities,
             config.work.limits,
         )
-        self._journal = SqliteJournal(folder / "journal", me)
+        self._journal = SqliteJournal(folder / "journal")
         incarnation = self._journal.open()
         self._engine = Engine(
             me,
@@ -105,6 +107,7 @@ class Node:
             self._rng,
             self._journal.read(),
             self._clock.now(),
+            self._journal.used()[1] + 1,
         )
         watch = Watch(self._engine.owner.seq, config.queues.watch_max)
         # worker processes start while grpc is still being imported

@@ -68,8 +68,10 @@ class Blobs(Protocol):
     A blob is cut into chunks of CHUNK_BYTES; its id is the hex SHA-256 of (its size as 8 bytes,
     big-endian, then each chunk's SHA-256). Any range can so be fetched and checked by itself."""
 
-    def put(self, data: Iterable[bytes], encoding: Encoding = Encoding.RAW) -> BlobRef:
-        """Store a whole blob, durably. Raises Overloaded when the cap on disk is reached."""
+    def put(
+        self, data: Iterable[bytes], encoding: Encoding = Encoding.RAW, durable: bool = True
+    ) -> BlobRef:
+        """Store a whole blob; on disk on return if `durable`. Raises Overloaded when the cap on disk is reached."""
         ...
 
     def read(self, blob_id: str, offset: int = 0, size_bytes: int | None = None) -> bytes:

@@ -48,6 +48,9 @@ _BY_STATUS: dict[grpc.StatusCode, type[errors.NovaError]] = {
     grpc.StatusCode.UNIMPLEMENTED: errors.Refused,
 }
 
+# grpc says so, with the status INTERNAL, when the connection goes while a message is written
+_BROKE_MID_WRITE = "Internal error from Core"
+
 _FIXES: dict[type[errors.NovaError], str] = {
     errors.Unreachable: "start one with `nova-node start`, or name one that runs: --node HOST:PORT",
     errors.Timeout: "try again with a longer timeout, or look at the node with `nova nodes`",
@@ -102,6 +105,8 @@ def to_error(error: grpc.aio.AioRpcError, address: str) -> errors.NovaError:
             said = task_pb2.Error.FromString(value)
             return errors.from_code(said.code, said.message, said.fix)
     kind = _BY_STATUS.get(error.code(), errors.NovaError)
+    if error.details() == _BROKE_MID_WRITE:
+        kind = errors.Unreachable
     if kind is errors.Unreachable:
         message = f"no node answers at {address}"
     elif kind is errors.Timeout:

@@ -58,7 +58,7 @@ class Client:
         self._wires = Wires(self.address, self._credentials)
         try:
             self.node = (await self.status()).node.node
-        except errors.NovaError:
+        except BaseException:
             await self.close()
             raise
         self._session = Session(self._wires.home, self.node, self._give_up_s)

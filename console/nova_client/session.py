@@ -117,8 +117,7 @@ class Session:
             now = time.monotonic()
             if replies != self._replies or not down_at:
                 attempt, down_at = 0, now
-            may_pass = isinstance(cause, errors.Unreachable | errors.Timeout | errors.Overloaded)
-            if not may_pass or now - down_at > self._give_up_s:
+            if _is_final(cause) or now - down_at > self._give_up_s:
                 self._fail(cause)
                 return
             attempt += 1
@@ -276,6 +275,13 @@ class Session:
             else:
                 if view.status in _ENDED:
                     self._finish(batch, [_ended(task.no, view)])
+
+
+def _is_final(error: errors.NovaError) -> bool:
+    """The node itself said no; whatever else breaks a stream may pass."""
+    if isinstance(error, errors.Overloaded):
+        return False
+    return isinstance(error, errors.Refused | errors.Invalid | errors.NotFound)
 
 
 def _ended(no: int, view: tasks_pb2.TaskView) -> task_pb2.Outcome:

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-import random
+import secrets
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -79,8 +79,7 @@ class DataDir:
     def _identify(self, adopt: bool) -> Identity:
         file = self.path / "node.json"
         if not file.exists():
-            draw = random.SystemRandom()
-            node = "".join(draw.choice(_NODE_ID_LETTERS) for _ in range(NODE_ID_LENGTH))
+            node = "".join(secrets.choice(_NODE_ID_LETTERS) for _ in range(NODE_ID_LENGTH))
             return self._write_identity(file, node, time.time())
         identity, stamp = _read_identity(file)
         if identity.host == host_fingerprint() and stamp == _stamp(file):

@@ -5,11 +5,26 @@ MemoryJournal forgets what was not synced, as a disk does, when a simulator tell
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 
+from nova_node.adapters.blob_chunks import (
+    CHUNK_BYTES,
+    blob_id_of,
+    check_chunk,
+    chunk_count,
+    chunks_of,
+    not_here,
+    range_end,
+)
 from nova_node.adapters.journal_rows import highest_no
-from nova_node.core.errors import InUse, Invalid, NovaError, Unavailable
+from nova_node.adapters.wire_checks import check_blob
+from nova_node.core.errors import InUse, Invalid, NotFound, NovaError, Overloaded, Unavailable
 from nova_node.core.events import Event
+from nova_node.core.model import BlobRef, Encoding
 
 Done = Callable[[Exception | None], None]
 
@@ -83,3 +98,113 @@ class MemoryJournal:
     def close(self) -> None:
         self.sync()
         self._open = False
+
+
+class MemoryBlobs:
+    """The port Blobs. `path` writes files into `folder`; without one it raises Unavailable."""
+
+    def __init__(
+        self,
+        max_bytes: int = 1 << 30,
+        folder: Path | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._folder = folder
+        self._now = now
+        self._blobs: dict[str, _Blob] = {}
+
+    def put(self, data: Iterable[bytes], encoding: Encoding = Encoding.RAW) -> BlobRef:
+        whole = b"".join(data)
+        chunks = {
+            index: whole[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+            for index in range(chunk_count(len(whole)))
+        }
+        digests = b"".join([sha256(chunk).digest() for chunk in chunks.values()])
+        blob_id = blob_id_of(len(whole), digests)
+        known = self._blobs.get(blob_id)
+        self._check_room(len(whole) - (known.stored_bytes() if known else 0))
+        self._blobs[blob_id] = _Blob(len(whole), digests, chunks, self._now())
+        return BlobRef(blob_id, len(whole), encoding)
+
+    def read(self, blob_id: str, offset: int = 0, size_bytes: int | None = None) -> bytes:
+        blob = self._blob(blob_id)
+        blob.used_at = self._now()
+        end = range_end(blob_id, blob.size_bytes, offset, size_bytes)
+        pieces: list[bytes] = []
+        for index in chunks_of(offset, end - offset):
+            if index not in blob.chunks:
+                raise NotFound(
+                    f"chunk {index} of blob {blob_id} is not here", "fetch it from a holder"
+                )
+            start = index * CHUNK_BYTES
+            pieces.append(blob.chunks[index][max(0, offset - start) : end - start])
+        return b"".join(pieces)
+
+    def missing(self, blob_id: str, offset: int, size_bytes: int) -> list[int]:
+        check_blob(blob_id)
+        wanted = chunks_of(offset, size_bytes)
+        blob = self._blobs.get(blob_id)
+        if blob is None:
+            return list(wanted)
+        return [i for i in wanted if i < chunk_count(blob.size_bytes) and i not in blob.chunks]
+
+    def digests(self, blob_id: str) -> tuple[int, bytes]:
+        blob = self._blob(blob_id)
+        return blob.size_bytes, blob.digests
+
+    def add_chunk(
+        self, blob_id: str, size_bytes: int, digests: bytes, index: int, data: bytes
+    ) -> None:
+        check_blob(blob_id)
+        check_chunk(blob_id, size_bytes, digests, index, data)
+        blob = self._blobs.get(blob_id)
+        if blob is None or index not in blob.chunks:
+            self._check_room(len(data))
+            blob = self._blobs.setdefault(blob_id, _Blob(size_bytes, digests, {}, self._now()))
+            blob.chunks[index] = data
+
+    def path(self, blob_id: str) -> str:
+        blob = self._blob(blob_id)
+        if self._folder is None:
+            raise Unavailable("these blobs have no files", "give MemoryBlobs a folder")
+        path = self._folder / blob_id
+        with path.open("wb") as file:
+            for index, chunk in blob.chunks.items():
+                file.seek(index * CHUNK_BYTES)
+                file.write(chunk)
+            file.truncate(blob.size_bytes)
+        return str(path)
+
+    def collect(self, referenced: Iterable[str], older_than_s: float) -> int:
+        before, after = self.size_bytes(), set(referenced)
+        until = self._now() - older_than_s
+        self._blobs = {i: b for i, b in self._blobs.items() if i in after or b.used_at > until}
+        return before - self.size_bytes()
+
+    def size_bytes(self) -> int:
+        return sum(blob.stored_bytes() for blob in self._blobs.values())
+
+    def _blob(self, blob_id: str) -> _Blob:
+        check_blob(blob_id)
+        if blob_id not in self._blobs:
+            raise not_here(blob_id)
+        return self._blobs[blob_id]
+
+    def _check_room(self, size_bytes: int) -> None:
+        if self.size_bytes() + size_bytes > self._max_bytes:
+            raise Overloaded(
+                f"the node holds {self.size_bytes()} bytes of blobs, of {self._max_bytes} allowed",
+                "wait until older ones are collected, or allow the node more",
+            )
+
+
+@dataclass(slots=True)
+class _Blob:
+    size_bytes: int
+    digests: bytes
+    chunks: dict[int, bytes]
+    used_at: float
+
+    def stored_bytes(self) -> int:
+        return sum(len(chunk) for chunk in self.chunks.values())

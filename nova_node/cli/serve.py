@@ -15,7 +15,8 @@ from nova_node.cli.options import config_options, load_config
 @click.command()
 @config_options
 @click.option("--verbose", is_flag=True, help="Say more.")
-def start(verbose: bool, **given: Any) -> None:
+@click.option("--adopt", is_flag=True, help="Take over a data directory that was moved or restored.")
+def start(verbose: bool, adopt: bool, **given: Any) -> None:
     """Run a node until it is stopped (Ctrl-C, SIGTERM, or nova-node drain)."""
     import logging
 
@@ -26,6 +27,8 @@ def start(verbose: bool, **given: Any) -> None:
         datefmt="%H:%M:%S",
         stream=sys.stderr,
     )
+    for chatty in ("asyncio", "_cygrpc", "grpc"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     config = loaded.config
@@ -37,7 +40,7 @@ def start(verbose: bool, **given: Any) -> None:
     from nova_node import node
 
     try:
-        sys.exit(node.run(config))
+        sys.exit(node.run(config, adopt))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -52,6 +52,9 @@ from nova_node.core.tasks import Tasks
 from nova_node.core.worker import LOCAL, Worker, WorkerConfig
 
 FORGET_EVERY_S = 1.0
+NUMBERS_A_LIFE = 10_000_000
+"""Each start numbers its tasks from a new multiple of this on: numbers of volatile tasks, which no
+journal holds, are not given again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,15 @@ class Engine:
         rng: random.Random,
         history: Iterable[Event] = (),
         now: float = 0.0,
+        first_no: int = 1,
     ) -> None:
+        """`first_no` is above every number that the journal ever held."""
         self.me = me
         self._out: list[Effect] = []
         tasks = Tasks()
         for event in history:
             tasks.apply(event)
+        tasks.next_no = max(tasks.next_no, first_no, (incarnation - 1) * NUMBERS_A_LIFE + 1)
         self.tasks = tasks
         self.owner = Owner(me, incarnation, config.owner, rng, tasks, self._out)
         self.worker = Worker(config.worker, self._out)

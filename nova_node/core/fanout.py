@@ -10,7 +10,7 @@ from __future__ import annotations
 from nova_node.core.model import Phase, Status
 from nova_node.core.tasks import Task
 
-FAN_IN = 8
+FAN_IN = 16
 SHARDS_MAX = 10_000
 DEPTH_MAX = 8
 SHARDS_PER_SLOT = 4

@@ -26,7 +26,7 @@ class MembershipConfig:
     #: between two probes that a node sends, and on average between two that it gets
     probe_s: float = 0.4
     #: silence after which others are asked to probe too
-    hedge_s: float = 0.3
+    hedge_s: float = 0.25
     #: for them to do so; the direct probe may be answered meanwhile
     probe_timeout_s: float = 0.5
     #: peers asked to probe in our place
@@ -36,7 +36,7 @@ class MembershipConfig:
     #: the same when the host answers that nothing listens there
     crash_s: float = 0.5
     #: for one more round of probes, all at once, before a suspect is called dead
-    last_word_s: float = 0.7
+    last_word_s: float = 0.65
     #: between two pushes of news
     gossip_s: float = 0.2
     #: peers that one push goes to

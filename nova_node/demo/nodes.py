@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -94,14 +95,19 @@ class Nodes:
         return self._processes[name].pid
 
     def _end(self) -> None:
+        try:
+            self._stop_gently()
+        finally:
+            for process in self._processes.values():
+                process.kill()
+                process.wait()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _stop_gently(self) -> None:
         for process in self._processes.values():
             if process.poll() is None:
                 process.terminate()
         end = time.monotonic() + STOP_S
         for process in self._processes.values():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)

@@ -106,6 +106,7 @@ class FakeNode(tasks_pb2_grpc.TasksServicer):
         await self._server.start()
 
     async def stop(self) -> None:
+        """May be started again, at the same address."""
         await self._server.stop(None)
 
     def break_streams(self) -> None:
