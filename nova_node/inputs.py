@@ -13,8 +13,12 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from nova_node.core.errors import NotFound, NovaError, Unavailable
-from nova_node.core.events import Pulled, Ran, RanItem
 from nova_node.core.model import Attempt, BlobRef, Encoding, Failure, Outcome, Status, Value
+from nova_node.core.signals import (
+    Pulled,
+    Ran,
+    RanItem,
+)
 from nova_node.ports import CHUNK_BYTES, Blobs, BlobSource, Executor, Post
 
 log = logging.getLogger("nova.inputs")

@@ -26,11 +26,13 @@ from nova_node.adapters.local_nodes import LocalNode, announce, nodes_dir, withd
 from nova_node.config import NodeConfig
 from nova_node.core.engine import Engine, EngineConfig
 from nova_node.core.errors import InUse
-from nova_node.core.events import DrainAsked
 from nova_node.core.members import LAN, Introduced, LagMeasured
 from nova_node.core.membership import Membership
 from nova_node.core.model import Capability, Card, Member
 from nova_node.core.owner import OwnerConfig
+from nova_node.core.signals import (
+    DrainAsked,
+)
 from nova_node.core.worker import WorkerConfig
 from nova_node.inputs import Inputs, keep_result
 from nova_node.ports import Discovery, Found

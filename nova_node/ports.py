@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from nova_node.core.events import Effect, Event, Signal
+from nova_node.core.effects import (
+    Effect,
+)
+from nova_node.core.events import (
+    Event,
+)
 from nova_node.core.members import MemberEffect
 from nova_node.core.model import PROTOCOL, Attempt, BlobRef, Capability, Encoding, Failure, Member
+from nova_node.core.signals import (
+    Signal,
+)
 
 Post = Callable[[Signal], None]
 """Enqueue a signal for the engine. Called on the event loop's thread only."""

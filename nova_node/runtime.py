@@ -13,27 +13,31 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from nova_node.core.engine import Engine
-from nova_node.core.errors import NovaError, Overloaded
-from nova_node.core.events import (
+from nova_node.core.effects import (
     Acknowledge,
     Append,
     Drained,
     Effect,
-    Event,
     Forget,
     Kill,
-    PeerSeen,
     Pull,
     Release,
     Run,
-    Signal,
-    Submit,
-    Tick,
+)
+from nova_node.core.engine import Engine
+from nova_node.core.errors import NovaError, Overloaded
+from nova_node.core.events import (
+    Event,
 )
 from nova_node.core.members import ConflictSeen, MemberEffect, MemberSignal, MemberTick
 from nova_node.core.membership import Membership
 from nova_node.core.model import Digest
+from nova_node.core.signals import (
+    PeerSeen,
+    Signal,
+    Submit,
+    Tick,
+)
 from nova_node.inputs import Inputs
 from nova_node.ports import Clock, Executor, Journal, Peers
 from nova_node.watch import Watch

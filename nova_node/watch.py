@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from nova_node.core.events import Accepted, Assigned, Event, Finished
+from nova_node.core.events import (
+    Accepted,
+    Assigned,
+    Event,
+    Finished,
+)
 
 RECENT_MAX = 8192
 RECENT_BYTES_MAX = 32 << 20

@@ -104,6 +104,7 @@ class DiskBlobs:
                 out.write(chunk)
                 digests.append(sha256(chunk).digest())
             if durable:
+                out.flush()
                 os.fsync(out.fileno())
         return size_bytes, b"".join(digests)
 
@@ -120,6 +121,8 @@ class DiskBlobs:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         os.replace(draft, path)
         self._write_sum(blob_id, _Sum(size_bytes, digests, here), durable)
+        if before and not self._holds[blob_id]:
+            self._holds[blob_id] = 1  # it came before this process, and so may its users
         self._stored_bytes += size_bytes - before
 
     def read(self, blob_id: str, offset: int = 0, size_bytes: int | None = None) -> bytes:

@@ -11,8 +11,8 @@ import fcntl
 import hashlib
 import json
 import os
-import secrets
 import re
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress

@@ -30,7 +30,6 @@ from nova_node.adapters.worker_main import IDLE
 from nova_node.adapters.worker_output import Output
 from nova_node.adapters.worker_process import WorkerProcess, death
 from nova_node.core.errors import NovaError
-from nova_node.core.events import Ran, RanItem, SlotDied, SlotReady, Spoke
 from nova_node.core.model import (
     Attempt,
     BlobRef,
@@ -40,6 +39,13 @@ from nova_node.core.model import (
     Failure,
     Limits,
     Value,
+)
+from nova_node.core.signals import (
+    Ran,
+    RanItem,
+    SlotDied,
+    SlotReady,
+    Spoke,
 )
 from nova_node.ports import Post
 

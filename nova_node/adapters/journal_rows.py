@@ -13,7 +13,11 @@ from zlib import crc32
 
 from nova_node.adapters.wire_events import event_from_bytes, event_to_bytes
 from nova_node.core.errors import Corrupt, Invalid, NovaError, Overloaded, Unavailable
-from nova_node.core.events import Accepted, Event, Grown
+from nova_node.core.events import (
+    Accepted,
+    Event,
+    Grown,
+)
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0

@@ -32,7 +32,9 @@ from nova_node.adapters.journal_rows import (
     write_meta,
 )
 from nova_node.core.errors import Corrupt, InUse, NovaError, Overloaded, Refused, Unavailable
-from nova_node.core.events import Event
+from nova_node.core.events import (
+    Event,
+)
 
 QUEUE_MAX_BYTES = 64 << 20
 """Of events that wait for the disk: four of the largest messages."""

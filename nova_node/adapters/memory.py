@@ -23,7 +23,9 @@ from nova_node.adapters.blob_chunks import (
 from nova_node.adapters.journal_rows import highest_no
 from nova_node.adapters.wire_checks import check_blob
 from nova_node.core.errors import InUse, Invalid, NotFound, NovaError, Overloaded, Unavailable
-from nova_node.core.events import Event
+from nova_node.core.events import (
+    Event,
+)
 from nova_node.core.model import BlobRef, Encoding
 
 Done = Callable[[Exception | None], None]
@@ -114,7 +116,9 @@ class MemoryBlobs:
         self._now = now
         self._blobs: dict[str, _Blob] = {}
 
-    def put(self, data: Iterable[bytes], encoding: Encoding = Encoding.RAW) -> BlobRef:
+    def put(
+        self, data: Iterable[bytes], encoding: Encoding = Encoding.RAW, durable: bool = True
+    ) -> BlobRef:
         whole = b"".join(data)
         chunks = {
             index: whole[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
@@ -123,8 +127,9 @@ class MemoryBlobs:
         digests = b"".join([sha256(chunk).digest() for chunk in chunks.values()])
         blob_id = blob_id_of(len(whole), digests)
         known = self._blobs.get(blob_id)
-        self._check_room(len(whole) - (known.stored_bytes() if known else 0))
-        self._blobs[blob_id] = _Blob(len(whole), digests, chunks, self._now())
+        self._check_room(len(whole))
+        holds = max(1, known.holds) if known else 0
+        self._blobs[blob_id] = _Blob(len(whole), digests, chunks, self._now(), holds + 1)
         return BlobRef(blob_id, len(whole), encoding)
 
     def read(self, blob_id: str, offset: int = 0, size_bytes: int | None = None) -> bytes:
@@ -176,6 +181,14 @@ class MemoryBlobs:
             file.truncate(blob.size_bytes)
         return str(path)
 
+    def discard(self, blob_ids: Iterable[str]) -> None:
+        for blob_id in blob_ids:
+            blob = self._blobs.get(blob_id)
+            if blob is not None and blob.holds:
+                blob.holds -= 1
+                if not blob.holds:
+                    del self._blobs[blob_id]
+
     def collect(self, referenced: Iterable[str], older_than_s: float) -> int:
         before, after = self.size_bytes(), set(referenced)
         until = self._now() - older_than_s
@@ -205,6 +218,8 @@ class _Blob:
     digests: bytes
     chunks: dict[int, bytes]
     used_at: float
+    #: puts that were not discarded
+    holds: int = 0
 
     def stored_bytes(self) -> int:
         return sum(len(chunk) for chunk in self.chunks.values())

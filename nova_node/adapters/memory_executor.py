@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nova_node.core.events import Ran, RanItem, SlotDied, SlotReady, Spoke
 from nova_node.core.model import (
     Attempt,
     Call,
@@ -16,6 +15,13 @@ from nova_node.core.model import (
     Outcome,
     Status,
     Value,
+)
+from nova_node.core.signals import (
+    Ran,
+    RanItem,
+    SlotDied,
+    SlotReady,
+    Spoke,
 )
 from nova_node.ports import Post
 

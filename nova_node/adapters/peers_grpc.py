@@ -23,10 +23,8 @@ from nova_proto.v1.tasks_pb2_grpc import TasksStub
 from nova_node.adapters.grpc_settings import from_rpc, open_channel
 from nova_node.adapters.wire_members import card_from_pb, members_from_pb, members_to_pb
 from nova_node.adapters.work_grpc import OwnerStream, WorkerStream
-from nova_node.core.errors import NotFound, NovaError
-from nova_node.core.events import (
+from nova_node.core.effects import (
     Assign,
-    CardFetched,
     Connect,
     Disconnect,
     Effect,
@@ -38,6 +36,7 @@ from nova_node.core.events import (
     Report,
     Revoke,
 )
+from nova_node.core.errors import NotFound, NovaError
 from nova_node.core.members import (
     AnswerProbe,
     AnswerSync,
@@ -55,6 +54,9 @@ from nova_node.core.members import (
     SyncFailed,
 )
 from nova_node.core.model import Member
+from nova_node.core.signals import (
+    CardFetched,
+)
 from nova_node.ports import Post
 
 log = logging.getLogger("nova.peers")

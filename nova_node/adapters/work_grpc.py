@@ -26,8 +26,15 @@ from nova_node.adapters.wire_work import (
     said_list_to_pb,
 )
 from nova_node.core.errors import NovaError
-from nova_node.core.events import Granted, Heard, LinkDown, LinkUp, Resulted, Work
 from nova_node.core.model import Attempt, Credit, Cut, Fence, Outcome, Said
+from nova_node.core.signals import (
+    Granted,
+    Heard,
+    LinkDown,
+    LinkUp,
+    Resulted,
+    Work,
+)
 from nova_node.ports import Post
 
 log = logging.getLogger("nova.work")

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nova_node.core.events import RanItem
 from nova_node.core.model import (
     Attempt,
     Call,
@@ -28,6 +27,9 @@ from nova_node.core.model import (
     Phase,
     Status,
     Value,
+)
+from nova_node.core.signals import (
+    RanItem,
 )
 
 HEAD_BYTES = 64 << 20

@@ -12,30 +12,38 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nova_node.core.events import (
+from nova_node.core.effects import (
     Assign,
+    Drained,
+    Effect,
+    Grant,
+    Recall,
+    Relay,
+    Report,
+    Revoke,
+)
+from nova_node.core.events import (
+    Event,
+    PeerChanged,
+)
+from nova_node.core.links import Links
+from nova_node.core.model import Card, Digest, MemberState
+from nova_node.core.owner import Owner, OwnerConfig
+from nova_node.core.placement import Worker as PeerWorker
+from nova_node.core.signals import (
     Cancel,
     CardFetched,
     DrainAsked,
-    Drained,
-    Effect,
-    Event,
-    Grant,
     Granted,
     Heard,
     LinkDown,
     LinkUp,
     OwnerDown,
     OwnerUp,
-    PeerChanged,
     PeerSeen,
     Pulled,
     Ran,
-    Recall,
-    Relay,
-    Report,
     Resulted,
-    Revoke,
     Signal,
     SlotDied,
     SlotReady,
@@ -44,10 +52,6 @@ from nova_node.core.events import (
     Tick,
     Work,
 )
-from nova_node.core.links import Links
-from nova_node.core.model import Card, Digest, MemberState
-from nova_node.core.owner import Owner, OwnerConfig
-from nova_node.core.placement import Worker as PeerWorker
 from nova_node.core.tasks import Tasks
 from nova_node.core.worker import LOCAL, Worker, WorkerConfig
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 import random
 
 from nova_node.core.dispatch import Dispatch
-from nova_node.core.events import Connect, Disconnect, Effect, FetchCard
+from nova_node.core.effects import (
+    Connect,
+    Disconnect,
+    Effect,
+    FetchCard,
+)
 from nova_node.core.model import PROTOCOL, Card, Credit, Member, MemberState
 from nova_node.core.placement import NO_CREDIT, Worker, unfit
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from nova_node.core.events import PeerSeen
 from nova_node.core.model import Failure, Member
+from nova_node.core.signals import (
+    PeerSeen,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

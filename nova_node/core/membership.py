@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from nova_node.core.admission import Admission
-from nova_node.core.events import PeerSeen
 from nova_node.core.gossip import Gossip
 from nova_node.core.members import (
     ID_TAKEN,
@@ -44,6 +43,9 @@ from nova_node.core.members import (
 from nova_node.core.model import PROTOCOL, Digest, Failure, Member, MemberState
 from nova_node.core.probing import Prober, Purpose, Silence, target_of
 from nova_node.core.roster import HERE, INCARNATION_MAX, Roster, Seen, Verdict
+from nova_node.core.signals import (
+    PeerSeen,
+)
 from nova_node.core.suspicion import Suspicions
 from nova_node.core.syncing import Syncer
 

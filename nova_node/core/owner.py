@@ -13,28 +13,25 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nova_node.core.dispatch import Dispatch
-from nova_node.core.errors import Draining, Invalid, NotFound, Overloaded
-from nova_node.core.events import (
-    Accepted,
+from nova_node.core.effects import (
     Acknowledge,
     Append,
     Assign,
-    Assigned,
-    Cancel,
     Effect,
+    Forget,
+    Pull,
+    Recall,
+    Revoke,
+)
+from nova_node.core.errors import Draining, Invalid, NotFound, Overloaded
+from nova_node.core.events import (
+    Accepted,
+    Assigned,
     Event,
     Fact,
     Finished,
-    Forget,
-    Heard,
     Output,
-    Pull,
-    Pulled,
-    Recall,
-    Resulted,
     Retried,
-    Revoke,
-    Submit,
 )
 from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import (
@@ -49,6 +46,13 @@ from nova_node.core.model import (
 from nova_node.core.placement import Worker
 from nova_node.core.retry import RetryPolicy, delay_s, gives_up
 from nova_node.core.shards import Shards
+from nova_node.core.signals import (
+    Cancel,
+    Heard,
+    Pulled,
+    Resulted,
+    Submit,
+)
 from nova_node.core.tasks import Batch, Task, Tasks
 
 

@@ -12,7 +12,17 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from nova_node.core.dispatch import Dispatch
-from nova_node.core.events import Accepted, Effect, Fact, Grown, Release, Report, Retried
+from nova_node.core.effects import (
+    Effect,
+    Release,
+    Report,
+)
+from nova_node.core.events import (
+    Accepted,
+    Fact,
+    Grown,
+    Retried,
+)
 from nova_node.core.fanout import DEPTH_MAX, SHARDS_MAX, Fanout, shards_wanted
 from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import (

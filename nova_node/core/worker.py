@@ -10,17 +10,13 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from nova_node.core.events import (
+from nova_node.core.effects import (
     Effect,
     Grant,
     Kill,
-    Ran,
     Relay,
     Report,
     Run,
-    SlotDied,
-    Spoke,
-    Work,
 )
 from nova_node.core.model import (
     Attempt,
@@ -33,6 +29,12 @@ from nova_node.core.model import (
     Phase,
     Said,
     Status,
+)
+from nova_node.core.signals import (
+    Ran,
+    SlotDied,
+    Spoke,
+    Work,
 )
 
 LOCAL = 0

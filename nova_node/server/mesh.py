@@ -22,9 +22,12 @@ from nova_node.adapters.wire_members import (
 )
 from nova_node.adapters.work_grpc import WorkerStream
 from nova_node.core.errors import Invalid, NovaError, Refused, Terminal
-from nova_node.core.events import OwnerDown, OwnerUp
 from nova_node.core.members import ProbeAsked, ProbeViaAsked, StreamBroken, SyncAsked
 from nova_node.core.model import PROTOCOL, Failure, Member
+from nova_node.core.signals import (
+    OwnerDown,
+    OwnerUp,
+)
 from nova_node.runtime import Runtime
 from nova_node.server.host import Host
 

@@ -11,9 +11,11 @@ from nova_proto.v1 import nodes_pb2
 from nova_proto.v1.nodes_pb2_grpc import NodesServicer
 
 from nova_node.adapters.wire_members import capability_to_pb
-from nova_node.core.events import DrainAsked
 from nova_node.core.membership import skew
 from nova_node.core.model import Status
+from nova_node.core.signals import (
+    DrainAsked,
+)
 from nova_node.ports import Blobs, Clock, Journal
 from nova_node.runtime import Runtime
 from nova_node.server.host import Host

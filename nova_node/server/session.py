@@ -18,8 +18,15 @@ from nova_node.adapters.wire import failure_to_pb, groups_from_pb
 from nova_node.adapters.wire_checks import check_request
 from nova_node.adapters.wire_events import event_to_pb
 from nova_node.core.errors import NovaError, Overloaded, Refused
-from nova_node.core.events import Accepted, Assigned, Event, Submit
+from nova_node.core.events import (
+    Accepted,
+    Assigned,
+    Event,
+)
 from nova_node.core.owner import SubmitAnswer
+from nova_node.core.signals import (
+    Submit,
+)
 from nova_node.ports import Journal
 from nova_node.runtime import Runtime
 from nova_node.watch import Watch

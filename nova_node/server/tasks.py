@@ -18,11 +18,18 @@ from nova_node.adapters.wire import groups_from_pb
 from nova_node.adapters.wire_checks import check_request
 from nova_node.adapters.wire_events import event_to_pb
 from nova_node.core.errors import Invalid, NotFound, NovaError
-from nova_node.core.events import Cancel, Event, Output, Submit
+from nova_node.core.events import (
+    Event,
+    Output,
+)
 from nova_node.core.explain import explain
 from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import TAG_LENGTH, Status, task_id
 from nova_node.core.owner import SubmitAnswer
+from nova_node.core.signals import (
+    Cancel,
+    Submit,
+)
 from nova_node.core.tasks import Task
 from nova_node.ports import Clock, Journal
 from nova_node.runtime import Runtime

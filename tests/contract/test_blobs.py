@@ -156,8 +156,7 @@ def test_chunks_that_do_not_match_are_corrupt(make: Callable[[int], AnyBlobs]) -
 
 def test_holds_no_more_than_allowed(make: Callable[[int], AnyBlobs]) -> None:
     there, here = make(1 << 30), make(100)
-    ref = here.put([b"x" * 60])
-    assert here.put([b"x" * 60]) == ref
+    here.put([b"x" * 60])
     with pytest.raises(Overloaded) as caught:
         here.put([b"y" * 41])
     assert caught.value.fix
@@ -178,3 +177,27 @@ def test_collects_what_is_not_referenced_and_not_used_lately(blobs: AnyBlobs) ->
     with pytest.raises(NotFound):
         blobs.read(gone.id)
     assert blobs.size_bytes() == 4
+
+
+def test_the_last_discard_deletes(blobs: AnyBlobs) -> None:
+    one, two = blobs.put([b"one"]), blobs.put([b"two"], durable=False)
+    blobs.put([b"two"])
+    blobs.discard([one.id, two.id, UNKNOWN])
+    with pytest.raises(NotFound):
+        blobs.read(one.id)
+    assert blobs.read(two.id) == b"two"
+    blobs.discard([two.id])
+    assert blobs.size_bytes() == 0
+    blobs.discard([two.id])
+    blobs.put([b"two"])
+    assert blobs.read(two.id) == b"two"
+
+
+def test_chunks_are_no_put(make: Callable[[int], AnyBlobs]) -> None:
+    there, here = make(1 << 30), make(1 << 30)
+    ref = there.put([b"abc"])
+    here.add_chunk(ref.id, *there.digests(ref.id), 0, b"abc")
+    here.discard([ref.id])
+    here.put([b"abc"])
+    here.discard([ref.id])
+    assert here.read(ref.id) == b"abc"

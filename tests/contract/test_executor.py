@@ -10,8 +10,11 @@ from support.stage import Stage, attempt, code, value
 
 from nova_node.adapters.executor_process import ProcessExecutor
 from nova_node.adapters.memory_executor import Answer, FakeExecutor
-from nova_node.core.events import SlotDied, SlotReady
 from nova_node.core.model import Attempt, BlobRef, Call, Encoding, Failure, Status, Value
+from nova_node.core.signals import (
+    SlotDied,
+    SlotReady,
+)
 from nova_node.ports import Executor
 
 MODULE = "support.sample_capabilities"

@@ -17,7 +17,6 @@ from nova_node.adapters.executor_process import ProcessExecutor
 from nova_node.adapters.worker_output import MARKER
 from nova_node.adapters.worker_process import WorkerProcess
 from nova_node.core.errors import NotFound, Overloaded
-from nova_node.core.events import Ran, SlotDied, SlotReady, Spoke
 from nova_node.core.model import (
     Attempt,
     BlobRef,
@@ -28,6 +27,12 @@ from nova_node.core.model import (
     Limits,
     Phase,
     Value,
+)
+from nova_node.core.signals import (
+    Ran,
+    SlotDied,
+    SlotReady,
+    Spoke,
 )
 
 MODULE = "support.sample_capabilities"

@@ -11,7 +11,12 @@ import pytest
 from nova_node.adapters.journal_sqlite import SqliteJournal
 from nova_node.adapters.memory import MemoryJournal
 from nova_node.core.errors import InUse, Invalid, Unavailable
-from nova_node.core.events import Accepted, Event, Finished, Grown
+from nova_node.core.events import (
+    Accepted,
+    Event,
+    Finished,
+    Grown,
+)
 from nova_node.core.model import Call, Demand, Group, Outcome, Phase, Status
 
 AnyJournal = SqliteJournal | MemoryJournal

@@ -119,3 +119,11 @@ def test_a_chunk_that_was_never_written_is_found(tmp_path: Path) -> None:
     blobs = DiskBlobs(tmp_path / "here", 1 << 30)
     with pytest.raises((Corrupt, NotFound)):
         blobs.read(blob_id, CHUNK_BYTES)
+
+
+def test_a_discard_spares_what_was_here_before_the_process(tmp_path: Path) -> None:
+    blob_id = stored(tmp_path)
+    blobs = DiskBlobs(tmp_path, 1 << 30)
+    blobs.put([DATA])
+    blobs.discard([blob_id])
+    assert blobs.read(blob_id) == DATA

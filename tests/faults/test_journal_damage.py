@@ -14,7 +14,11 @@ import pytest
 
 from nova_node.adapters.journal_sqlite import SqliteJournal
 from nova_node.core.errors import Corrupt, NovaError
-from nova_node.core.events import Accepted, Event, Finished
+from nova_node.core.events import (
+    Accepted,
+    Event,
+    Finished,
+)
 from nova_node.core.model import Call, Demand, Group, Outcome, Status
 
 BATCHES = 40

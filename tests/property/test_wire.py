@@ -15,7 +15,12 @@ from support import values
 
 from nova_node.adapters import wire, wire_checks, wire_demand, wire_events, wire_members, wire_work
 from nova_node.core.errors import Invalid
-from nova_node.core.events import Accepted, Event, Finished, Grown
+from nova_node.core.events import (
+    Accepted,
+    Event,
+    Finished,
+    Grown,
+)
 from nova_node.core.model import (
     Attempt,
     BlobRef,

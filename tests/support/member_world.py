@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from nova_node.core.events import PeerSeen
 from nova_node.core.members import (
     LAN,
     AnswerProbe,
@@ -38,6 +37,9 @@ from nova_node.core.members import (
 )
 from nova_node.core.membership import Membership
 from nova_node.core.model import Failure, Member, MemberState
+from nova_node.core.signals import (
+    PeerSeen,
+)
 
 MESH = "testmesh"
 MEMBER_BYTES = 100

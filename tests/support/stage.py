@@ -3,8 +3,14 @@
 import asyncio
 from typing import TypeVar
 
-from nova_node.core.events import Ran, RanItem, Signal, SlotReady, Spoke
 from nova_node.core.model import Attempt, Call, Demand, Input, Limits, Phase, Value
+from nova_node.core.signals import (
+    Ran,
+    RanItem,
+    Signal,
+    SlotReady,
+    Spoke,
+)
 from nova_node.ports import Executor
 
 S = TypeVar("S", bound=Signal)

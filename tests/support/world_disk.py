@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from nova_node.core.events import Event
 
 from support.world_clock import Clock
+
+from nova_node.core.events import (
+    Event,
+)
 
 
 class Disk:

@@ -10,24 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from nova_node.core.events import (
+from support.world_clock import Clock
+
+from nova_node.core.effects import (
     Assign,
     Grant,
-    Granted,
-    Heard,
-    LinkUp,
-    OwnerUp,
     Recall,
     Relay,
     Release,
     Report,
-    Resulted,
     Revoke,
+)
+from nova_node.core.signals import (
+    Granted,
+    Heard,
+    LinkUp,
+    OwnerUp,
+    Resulted,
     Signal,
     Work,
 )
-
-from support.world_clock import Clock
 
 KEEPALIVE_S = (8.0, 18.0)
 CONNECT_TIMEOUT_S = (2.0, 6.0)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from support.member_world import MESH, member
 
-from nova_node.core.events import PeerSeen
 from nova_node.core.members import (
     ID_TAKEN,
     LAN,
@@ -38,6 +37,9 @@ from nova_node.core.members import (
 )
 from nova_node.core.membership import Membership, skew
 from nova_node.core.model import Digest, Member, MemberState
+from nova_node.core.signals import (
+    PeerSeen,
+)
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 T0 = 1000.0
