@@ -30,6 +30,7 @@ from nova_node.core.members import LAN, Introduced, LagMeasured
 from nova_node.core.membership import Membership
 from nova_node.core.model import Capability, Card, Member
 from nova_node.core.owner import OwnerConfig
+from nova_node.core.retention import RetentionConfig
 from nova_node.core.signals import (
     DrainAsked,
 )
@@ -102,7 +103,7 @@ class Node:
             EngineConfig(
                 OwnerConfig(
                     unended_max=config.queues.tasks_max,
-                    forgotten_after_s=config.storage.journal_retention_s,
+                    retention=RetentionConfig(forgotten_after_s=config.storage.journal_retention_s),
                 ),
                 WorkerConfig(slots=config.work.slots, wall_s=config.work.limits.wall_s),
             ),
@@ -243,7 +244,7 @@ class Node:
                 await asyncio.to_thread(self._data.save_peers, known)
             if time.monotonic() >= collect_at:
                 collect_at = time.monotonic() + COLLECT_EVERY_S
-                named = self._engine.owner.blob_ids()
+                named = self._engine.tasks.blob_ids()
                 await asyncio.to_thread(self._blobs.collect, named, BLOB_GRACE_S)
 
     def lag_ms(self) -> float:

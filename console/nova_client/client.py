@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, cast
 
 from nova_proto.v1 import nodes_pb2, task_pb2, tasks_pb2
 
@@ -252,12 +252,11 @@ class Client:
         of names to files is taken as it is.
         Raises Invalid: nothing there, unreadable, or more than 100,000 files."""
         wires = self._opened_wires()
-        if isinstance(paths, str | Path):
-            paths = [paths]
         if isinstance(paths, Mapping):
-            packer = Packer(paths.items())
+            packer = Packer(cast("Mapping[str, Path]", paths).items())
         else:
-            packer = Packer(await asyncio.to_thread(walk, paths))
+            given = [paths] if isinstance(paths, str | Path) else paths
+            packer = Packer(await asyncio.to_thread(walk, given))
         return packer.files(await wires.put_pieces(packer.pieces()))
 
     async def get_blob(self, ref: BlobRef) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from nova_proto.v1 import task_pb2, tasks_pb2
 
 from nova_client.errors import Invalid
-from nova_client.model import BlobRef, Call, Files, InputSource, Options
+from nova_client.model import BlobRef, Call, Files, Options
 
 CALLS_MAX = 4096
 REQUEST_BYTES_MAX = 2 << 20
@@ -171,11 +171,6 @@ def blob_ref(ref: BlobRef) -> task_pb2.BlobRef:
     return task_pb2.BlobRef(
         id=ref.id, size_bytes=ref.size_bytes, encoding=encoding, holders=ref.holders
     )
-
-
-def is_ready(source: InputSource) -> bool:
-    """Needs no upload."""
-    return isinstance(source, bytes | Files)
 
 
 def _not_a_call(spec: object) -> Invalid:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -11,13 +12,19 @@ from typing import Any, cast
 DEFAULT_ADDRESS = "127.0.0.1:7600"
 
 
-def runtime_dir() -> Path:
+def runtime_dir() -> Path | None:
+    """None when the platform's folder is not this user's."""
     given = os.environ.get("NOVA_RUNTIME_DIR")
     if given:
         return Path(given)
     import platformdirs  # only needed when no variable says where
 
-    return Path(platformdirs.user_runtime_dir("nova"))
+    with warnings.catch_warnings():  # that there is no XDG_RUNTIME_DIR; its fallback will do
+        warnings.simplefilter("ignore")
+        try:
+            return Path(platformdirs.user_runtime_dir("nova", appauthor=False))
+        except PermissionError:
+            return None
 
 
 def find_address() -> str:
@@ -25,13 +32,17 @@ def find_address() -> str:
     given = os.environ.get("NOVA_NODE")
     if given:
         return given
-    return next(running_addresses(runtime_dir() / "nodes"), DEFAULT_ADDRESS)
+    folder = runtime_dir()
+    found = running_addresses(folder / "nodes") if folder else iter(())
+    return next(found, DEFAULT_ADDRESS)
 
 
 def running_addresses(folder: Path) -> Iterator[str]:
-    """Addresses of the living nodes that left a file in `folder`, newest first."""
+    """Addresses of this user's living nodes that left a file in `folder`, newest first."""
     for path in sorted(folder.glob("*.json"), key=_modified_at, reverse=True):
         try:
+            if path.stat().st_uid != os.geteuid():
+                continue
             note: Any = json.loads(path.read_text())
         except (OSError, ValueError):
             continue

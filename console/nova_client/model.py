@@ -26,8 +26,6 @@ class Status(StrEnum):
 STATUSES = tuple(Status)
 """By the number the protocol gives them."""
 
-ENDED = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED})
-
 
 def task_id(owner: str, no: int) -> str:
     return f"{owner[:TAG_LENGTH]}-{no}"

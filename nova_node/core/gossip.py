@@ -12,10 +12,15 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from nova_node.core.members import MembershipConfig
-from nova_node.core.model import Member, MemberState
+from nova_node.core.model import Digest, Member, MemberState
 from nova_node.core.roster import Roster
 
 DIGEST_REPEATS = 2
+
+
+def matters(old: Digest, new: Digest) -> bool:
+    """News: peers act on it at once. They fetch the card, or send no more work."""
+    return old.card_version != new.card_version or old.draining != new.draining
 
 
 @dataclass(slots=True)

@@ -53,6 +53,7 @@ class Links:
         if worker is None:
             return None
         del self._dispatch.workers[worker.node]
+        self._card_retry_at.pop(worker.node, None)
         if worker.up or worker.connecting:
             self._out.append(Disconnect(worker.node))
         return worker
@@ -93,7 +94,7 @@ class Links:
         waits = [
             w.retry_at
             for w in self._dispatch.workers.values()
-            if w.member is not None and not w.up and not w.connecting and w.retry_at
+            if w.retry_at and _linkable(w, w.retry_at)
         ]
         return min(waits + list(self._card_retry_at.values()), default=float("inf"))
 
@@ -113,6 +114,8 @@ class Links:
         wanted = [w for w in workers if _linkable(w, now)]
         linked = sum(1 for w in workers if w.up or w.connecting)
         room = LINKS_MAX - linked
+        for worker in wanted:
+            worker.retry_at = 0.0
         if len(wanted) > room:
             if room <= 0:
                 room = self._make_room(workers, wanted)

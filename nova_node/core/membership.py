@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from nova_node.core.admission import Admission
-from nova_node.core.gossip import Gossip
+from nova_node.core.gossip import Gossip, matters
 from nova_node.core.members import (
     ID_TAKEN,
     OTHER_MESH,
@@ -122,7 +122,7 @@ class Membership:
         if digest == old:
             return []
         self.me = self.me._replace(digest=digest, digest_seq=self.me.digest_seq + 1)
-        self._gossip.add(self.me.node, news=_matters(old, digest))
+        self._gossip.add(self.me.node, news=matters(old, digest))
         return self._settle(now)
 
     def leave(self, now: float) -> list[MemberEffect]:
@@ -158,7 +158,7 @@ class Membership:
             case SyncFailed():
                 self._sync_failed(signal, now)
             case StreamBroken():
-                if self._is_here(signal.node) and not self._left:
+                if self._roster.is_here(signal.node) and not self._left:
                     self._prober.start(signal.node, now, at_once=True)
             case LagMeasured():
                 self._prober.awareness.lagged(signal.lag_s, self._config.probe_timeout_s / 2)
@@ -196,9 +196,8 @@ class Membership:
         self._listen(answer.gossip, flight.asked if flight else "", now)
         if flight is None:
             return
-        seen = self._roster.peers.get(flight.asked)
-        if seen is not None and flight.purpose is not Purpose.VIA:
-            seen.heard_at, seen.rtt_s = now, answer.rtt_s
+        if flight.purpose is not Purpose.VIA:
+            self._roster.touch(flight.asked, now, answer.rtt_s)
         self._prober.answered(flight)
 
     def _probe_failed(self, failed: ProbeFailed, now: float) -> None:
@@ -261,7 +260,7 @@ class Membership:
             self._changed(heard.node, now)
         elif verdict is Verdict.REFRESH:
             after = self._roster.peers[heard.node].member
-            self._gossip.add(heard.node, before is None or _matters(before.digest, after.digest))
+            self._gossip.add(heard.node, before is None or matters(before.digest, after.digest))
             self._out.append(PeerSeen(after))
         elif verdict is Verdict.CHECK:
             self._prober.tell(heard.node, now)
@@ -306,7 +305,7 @@ class Membership:
 
     def _suspect(self, silence: Silence, now: float) -> None:
         node, confirmed, gone = silence
-        if not self._is_here(node):
+        if not self._roster.is_here(node):
             return
         if self._roster.peers[node].member.state is MemberState.ALIVE:
             self._roster.set_state(node, MemberState.SUSPECT, now)
@@ -399,12 +398,3 @@ class Membership:
     @property
     def _left(self) -> bool:
         return self.me.state is MemberState.LEFT
-
-    def _is_here(self, node: str) -> bool:
-        member = self._roster.member(node)
-        return member is not None and member.state in HERE
-
-
-def _matters(old: Digest, new: Digest) -> bool:
-    """Peers act on it at once: they fetch the card, or send no more work."""
-    return old.card_version != new.card_version or old.draining != new.draining

@@ -6,12 +6,11 @@ and merging live in `shards.py`, matching with workers in `dispatch.py`.
 
 from __future__ import annotations
 
-import heapq
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from nova_node.core.admission import refuse
 from nova_node.core.dispatch import Dispatch
 from nova_node.core.effects import (
     Acknowledge,
@@ -23,7 +22,7 @@ from nova_node.core.effects import (
     Recall,
     Revoke,
 )
-from nova_node.core.errors import Draining, Invalid, NotFound, Overloaded
+from nova_node.core.errors import Invalid, NotFound
 from nova_node.core.events import (
     Accepted,
     Assigned,
@@ -44,7 +43,8 @@ from nova_node.core.model import (
     Status,
 )
 from nova_node.core.placement import Worker
-from nova_node.core.retry import RetryPolicy, delay_s, gives_up
+from nova_node.core.retention import Retention, RetentionConfig
+from nova_node.core.retry import RetryPolicy, delay_s, gives_up, is_charged
 from nova_node.core.shards import Shards
 from nova_node.core.signals import (
     Cancel,
@@ -54,18 +54,14 @@ from nova_node.core.signals import (
     Submit,
 )
 from nova_node.core.tasks import Batch, Task, Tasks
+from nova_node.core.timers import Timers
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerConfig:
     #: root tasks that have not ended; more are refused
     unended_max: int = 200_000
-    #: tasks of finished batches kept for `show`, `tasks` and late watchers
-    retained_max: int = 20_000
-    #: finished batches stay at least so long, up to twice `retained_max`
-    retained_s: float = 60.0
-    #: and are forgotten after so long, however few
-    forgotten_after_s: float = 7 * 86_400.0
+    retention: RetentionConfig = RetentionConfig()
     retry: RetryPolicy = RetryPolicy()
 
 
@@ -103,10 +99,8 @@ class Owner:
         self.out = out
         self._config = config
         self._rng = rng
-        self._due: list[tuple[float, int]] = []
-        self._deadlines: list[tuple[float, int]] = []
-        self._ended_batches: dict[int, Batch] = {}
-        self._retained = 0
+        self._timers = Timers(tasks)
+        self._retention = Retention(tasks, config.retention)
 
     # ------------------------------------------------------------ accepting
 
@@ -114,15 +108,15 @@ class Owner:
         """After replay: queue whatever had not ended."""
         for batch in self.tasks.batches.values():
             if not batch.unended:
-                self._batch_ended(batch)
+                self._retention.ended(batch)
         waiting: list[Task] = []
         for task in self.tasks.by_no.values():
             if task.status is Status.BACKOFF:
-                heapq.heappush(self._due, (task.not_before, task.no))
+                self._timers.back_off(task)
             elif task.status is Status.WAITING and self.shards.wants(task):
                 waiting.append(task)
-            if task.parent is None and task.status not in ENDED and task.demand.deadline_s:
-                self._set_deadline(task)
+            if task.parent is None and task.status not in ENDED:
+                self._timers.expire(task)
         self.dispatch.ready.extend(waiting)
         self.shards.resume(now)
 
@@ -132,7 +126,7 @@ class Owner:
             answer = SubmitAnswer(signal.request_id, known.first, known.count)
             self.out.append(Acknowledge(signal.token, answer))
             return
-        refusal = self._refusal(signal)
+        refusal = refuse(signal, self.tasks.unended, self._config.unended_max, self.draining)
         if refusal is not None:
             self.out.append(Acknowledge(signal.token, refusal))
             return
@@ -146,24 +140,8 @@ class Owner:
         journaled = any(g.demand.durability is Durability.JOURNALED for g in signal.groups)
         self.record(Accepted(request_id, signal.groups), first, now, journaled)
         for no in range(first, self.tasks.next_no):
-            task = self.tasks.by_no[no]
-            if task.demand.deadline_s:
-                self._set_deadline(task)
+            self._timers.expire(self.tasks.by_no[no])
         return self.tasks.batches[first]
-
-    def _refusal(self, signal: Submit) -> Draining | Invalid | Overloaded | None:
-        count = sum(len(group.calls) for group in signal.groups)
-        if self.draining:
-            return Draining("this node is draining", "submit to another node")
-        if not count:
-            return Invalid("a submit holds at least one call", "add a call")
-        if self.tasks.unended + count > self._config.unended_max:
-            return Overloaded(
-                f"{self.tasks.unended} tasks have not ended and at most "
-                f"{self._config.unended_max} may be open",
-                "wait for some to end, or submit to another node",
-            )
-        return None
 
     def cancel(self, signal: Cancel, now: float) -> None:
         task = self.tasks.by_no.get(signal.no)
@@ -171,9 +149,7 @@ class Owner:
         if task is None:
             answer = NotFound(f"no task {signal.no} here", "see `nova tasks`")
         elif task.parent is not None:
-            answer = Invalid(
-                "a shard cannot be cancelled alone", f"cancel task {self.root(task).no}"
-            )
+            answer = Invalid("a shard cannot be cancelled alone", f"cancel task {task.root.no}")
         else:
             self.end_tree(task, None, now)
             answer = task.status
@@ -329,12 +305,15 @@ class Owner:
         outcome = outcome._replace(node=task.node, started_at=task.started_at, value=None)
         if self.shards.recover(task, failure, now):
             return
-        if gives_up(failure, task.failures + 1, task.demand.max_attempts):
+        policy, charged = self._config.retry, is_charged(failure)
+        tries = 1 + (task.failures if charged else task.losses)
+        if gives_up(failure, tries, task.demand.max_attempts if charged else policy.max_losses):
             self.fail(task, outcome._replace(status=Status.FAILED), now)
             return
-        not_before = now + delay_s(self._config.retry, task.failures + 1, self._rng)
-        self.record(Retried(outcome, not_before, True), task.batch.first, now, task.batch.journaled)
-        heapq.heappush(self._due, (not_before, task.no))
+        not_before = now + delay_s(policy, tries, self._rng)
+        retried = Retried(outcome, not_before, charged)
+        self.record(retried, task.batch.first, now, task.batch.journaled)
+        self._timers.back_off(task)
 
     def fail(self, task: Task, outcome: Outcome, now: float) -> None:
         """Set a task aside for good; a shard takes its parent, and that its other shards, along."""
@@ -373,7 +352,7 @@ class Owner:
             for task in [self.tasks.by_no[outcome.no] for outcome in outcomes]:
                 self.shards.ended(task, now)
         if not batch.unended and batch.first in self.tasks.batches:
-            self._batch_ended(batch)
+            self._retention.ended(batch)
 
     def heard(self, signal: Heard, now: float) -> None:
         for said in signal.said:
@@ -385,21 +364,14 @@ class Owner:
 
     @property
     def wake_at(self) -> float:
-        return min(
-            self._due[0][0] if self._due else float("inf"),
-            self._deadlines[0][0] if self._deadlines else float("inf"),
-        )
+        return self._timers.wake_at
 
     def tick(self, now: float) -> None:
-        while self._due and self._due[0][0] <= now:
-            task = self.tasks.by_no.get(heapq.heappop(self._due)[1])
-            if task is not None and task.status is Status.BACKOFF and task.not_before <= now:
-                task.status = Status.WAITING
-                self.dispatch.ready.push(task, first=True)
-        while self._deadlines and self._deadlines[0][0] <= now:
-            task = self.tasks.by_no.get(heapq.heappop(self._deadlines)[1])
-            if task is not None and task.status not in ENDED:
-                self._expire(task, now)
+        for task in self._timers.rested(now):
+            task.status = Status.WAITING
+            self.dispatch.ready.push(task, first=True)
+        for task in self._timers.expired(now):
+            self._expire(task, now)
 
     def _expire(self, task: Task, now: float) -> None:
         failure = Failure(
@@ -410,9 +382,6 @@ class Owner:
         outcome = Outcome(task.no, task.attempt, Status.FAILED, None, failure, task.node)
         self.end_tree(task, outcome, now)
 
-    def _set_deadline(self, task: Task) -> None:
-        heapq.heappush(self._deadlines, (task.batch.accepted_at + task.demand.deadline_s, task.no))
-
     # ------------------------------------------------------------ books
 
     def record(self, fact: Fact, batch: int, now: float, journaled: bool) -> None:
@@ -421,50 +390,14 @@ class Owner:
         self.tasks.apply(event)
         self.out.append(Append(event))
 
-    def _batch_ended(self, batch: Batch) -> None:
-        if batch.first not in self._ended_batches:
-            self._ended_batches[batch.first] = batch
-            self._retained += batch.count + len(batch.children)
-
     def forget(self, now: float) -> None:
-        """Drop the oldest finished batches beyond what is retained, from memory and journal."""
-        config, dropped = self._config, list[int]()
-        while self._ended_batches:
-            batch = next(iter(self._ended_batches.values()))
-            age_s = now - batch.ended_at
-            few = self._retained <= config.retained_max
-            young = age_s < config.retained_s and self._retained <= 2 * config.retained_max
-            if (few or young) and age_s < config.forgotten_after_s:
-                break
-            del self._ended_batches[batch.first]
-            self._retained -= batch.count + len(batch.children)
-            self.tasks.forget(batch)
-            if batch.journaled:
-                dropped.append(batch.first)
+        """Drop the oldest finished batches beyond what is kept, from memory and journal."""
+        dropped = self._retention.forget(now)
         if dropped:
             self.out.append(Forget(dropped))
 
     def discard(self, batch: Batch) -> None:
-        """Drop a volatile batch that nobody will ask about."""
-        if self._ended_batches.pop(batch.first, None) is not None:
-            self._retained -= batch.count + len(batch.children)
-        self.tasks.forget(batch)
-
-    def root(self, task: Task) -> Task:
-        while task.parent is not None:
-            task = task.parent
-        return task
+        self._retention.discard(batch)
 
     def owed(self) -> int:
         return sum(len(w.owed) for w in self.dispatch.workers.values())
-
-    def blob_ids(self, extra: Sequence[str] = ()) -> set[str]:
-        """Every blob that a task held here names."""
-        ids = set(extra)
-        for task in self.tasks.by_no.values():
-            for blob in task.blobs:
-                ids.add(blob.id)
-            value = task.outcome.value if task.outcome else None
-            if value is not None and value.blob is not None:
-                ids.add(value.blob.id)
-        return ids

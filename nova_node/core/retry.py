@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from nova_node.core.model import Failure
 
+BLAMELESS = frozenset({"lost", "unavailable", "blob_unavailable"})
+"""Codes of failures that the mesh is to blame for, not the task."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -20,6 +23,11 @@ def delay_s(policy: RetryPolicy, failures: int, rng: random.Random) -> float:
     """Seconds to wait after the `failures`-th failure (1, 2, ...)."""
     ceiling = min(policy.cap_s, policy.base_s * 2.0 ** min(failures - 1, 32))
     return rng.uniform(0.0, ceiling)
+
+
+def is_charged(failure: Failure) -> bool:
+    """Whether it counts against the task's attempts; else it counts as a loss."""
+    return failure.code not in BLAMELESS
 
 
 def gives_up(failure: Failure, failures: int, max_attempts: int) -> bool:

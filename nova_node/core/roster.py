@@ -114,6 +114,16 @@ class Roster:
         seen = self.peers.get(node)
         return seen.member if seen else None
 
+    def is_here(self, node: str) -> bool:
+        seen = self.peers.get(node)
+        return seen is not None and seen.member.state in HERE
+
+    def touch(self, node: str, now: float, rtt_s: float) -> None:
+        """It answered in person."""
+        seen = self.peers.get(node)
+        if seen is not None:
+            seen.heard_at, seen.rtt_s = now, rtt_s
+
     def alive(self) -> list[Member]:
         return [s.member for s in self.peers.values() if s.member.state is MemberState.ALIVE]
 

@@ -75,8 +75,12 @@ class Task:
         self.history: list[Outcome] | None = None
 
     @property
-    def is_root(self) -> bool:
-        return self.parent is None
+    def root(self) -> Task:
+        """The task that a person asked for."""
+        task = self
+        while task.parent is not None:
+            task = task.parent
+        return task
 
 
 class Batch:
@@ -104,6 +108,11 @@ class Batch:
         self.unended = count
         #: numbers of tasks that grew from this batch
         self.children: list[int] = []
+
+    @property
+    def size(self) -> int:
+        """Tasks, those that grew included."""
+        return self.count + len(self.children)
 
     def numbers(self) -> Iterator[int]:
         yield from range(self.first, self.first + self.count)
@@ -139,6 +148,16 @@ class Tasks:
                 self._grown(fact)
             case Output() | PeerChanged():
                 pass
+
+    def blob_ids(self) -> set[str]:
+        """Every blob that a task names."""
+        ids: set[str] = set()
+        for task in self.by_no.values():
+            ids.update([blob.id for blob in task.blobs])
+            value = task.outcome.value if task.outcome else None
+            if value is not None and value.blob is not None:
+                ids.add(value.blob.id)
+        return ids
 
     def forget(self, batch: Batch) -> None:
         for no in batch.numbers():

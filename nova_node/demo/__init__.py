@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
+from types import FrameType
 
 import click
 from nova_client import Client
@@ -36,8 +37,9 @@ def run(path: str | None) -> int:
     """Play the demo on the files below `path` (None: Python's own library); the exit code.
 
     Raises NovaError, and KeyboardInterrupt; either way nothing is left behind."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(number, _interrupt)
     try:
         folder, files = choose(path)
         with Nodes(NAMES) as nodes:
@@ -46,6 +48,11 @@ def run(path: str | None) -> int:
         raise Invalid(error.message, error.fix) from error
     except client_errors.NovaError as error:
         raise NovaError(error.message, error.fix, error.code) from error
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C by another name."""
+    signal.raise_signal(signal.SIGINT)
 
 
 class _Demo:
@@ -101,7 +108,7 @@ class _Demo:
         began = time.perf_counter()
         task = await client.submit("text.wordcount", inputs={"files": put}, shards=shards)
         self._tell("job", f"{account.at(self._now())}text.wordcount, task {task.id} of {OWNER}")
-        counts = Counter(await task.result(JOB_S))
+        counts: Counter[str] = Counter(await task.result(JOB_S))
         took_s = time.perf_counter() - began
         done_at_s = self._now()
         self._clear()

@@ -11,6 +11,7 @@ from nova_client.files import walk
 
 SHARD_BYTES = 512 << 10
 SHARDS_MIN, SHARDS_MAX = 60, 2_000
+SMALL_BYTES, SHARDS_SMALL = 8 << 20, 400
 
 
 def choose(path: str | None) -> tuple[Path, dict[str, Path]]:
@@ -26,8 +27,10 @@ def choose(path: str | None) -> tuple[Path, dict[str, Path]]:
 
 
 def shards_for(size_bytes: int) -> int:
-    """Enough that a node can be killed in the middle, even of a small job."""
-    return min(max(SHARDS_MIN, size_bytes // SHARD_BYTES), SHARDS_MAX)
+    """So many that the job lasts long enough for a node to be killed in the middle of it; what a
+    small one lasts is the cost of its shards."""
+    least = SHARDS_SMALL if size_bytes < SMALL_BYTES else SHARDS_MIN
+    return min(max(least, size_bytes // SHARD_BYTES), SHARDS_MAX)
 
 
 def count(files: Iterable[Path]) -> Counter[str]:

@@ -52,7 +52,7 @@ def reassigned(scratch: Path) -> Figures:
 def _reassigned_s(mesh: Mesh, client: SyncClient, number: int) -> float:
     marks = mesh.folder / f"marks-{number}"
     mark = {"path": str(marks), "number": number, "duration_s": 0.5}
-    task = client.submit("bench.sleep-mark", mark)
+    task = client.submit("bench.sleep_mark", mark)
     ((pid, _),) = _starts(marks, 1)
     pids = mesh.pids(mesh.node_of(pid))
     killed_at = time.time()

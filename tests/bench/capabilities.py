@@ -17,11 +17,11 @@ def echo(data: bytes) -> bytes:
     return work.echo(data)
 
 
-@capability("bench.worker-pid")
+@capability("bench.worker_pid")
 def worker_pid(number: int) -> int:
     return work.worker_pid(number)
 
 
-@capability("bench.sleep-mark")
+@capability("bench.sleep_mark")
 def sleep_mark(path: str, number: int, duration_s: float) -> int:
     return work.sleep_mark((path, number, duration_s))

@@ -28,7 +28,8 @@ class Peer(ABC):
         return self.case == "e"
 
     @abstractmethod
-    def start(self) -> None: ...
+    def start(self) -> None:
+        """Leaves nothing running when it fails."""
 
     @abstractmethod
     def stop(self) -> None: ...

@@ -22,6 +22,13 @@ class JournaledPeer(Peer):
     def start(self) -> None:
         self._mesh = Mesh(self.scratch)
         self._runner = asyncio.Runner()
+        try:
+            self._start()
+        except BaseException:
+            self._mesh.stop()
+            raise
+
+    def _start(self) -> None:
         if self.case == "f":
             self._mesh.spawn("only", "--no-mdns", "--slots", str(WORKERS))
             self._client = Client(self._mesh.address("only"))
@@ -100,7 +107,7 @@ class VolatilePeer(JournaledPeer):
 
 
 def _calls(work: str, arguments: Sequence[Any]) -> list[Any]:
-    name = "bench." + work.replace("_", "-")
+    name = f"bench.{work}"
     match work:
         case "echo":
             return [Call(name, inputs={"data": data}) for data in arguments]

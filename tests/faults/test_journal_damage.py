@@ -69,7 +69,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def faults(size: int, pieces: int) -> Iterator[tuple[str, int]]:
+def faults(size: int, pieces: int, step: int) -> Iterator[tuple[str, int]]:
     for n in range(pieces):
         at = n * size // pieces
         yield "flip", at
@@ -127,7 +127,7 @@ def test_no_damage_gives_a_wrong_answer(
     found = {"right": 0, "told": 0}
     telling = (state, name) in {("closed", "journal.db"), ("killed", "journal.db-wal")}
     size = (source / name).stat().st_size
-    for n, (kind, at) in enumerate(faults(size, 30 if telling else 4)):
+    for n, (kind, at) in enumerate(faults(size, 30, 3) if telling else faults(size, 4, 12)):
         folder = tmp_path / str(n)
         shutil.copytree(source, folder)
         damage(folder / name, kind, at)

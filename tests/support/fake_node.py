@@ -195,6 +195,10 @@ class FakeNode(tasks_pb2_grpc.TasksServicer):
         finished = event_pb2.Finished(outcomes=[self.outcomes[no]])
         self._tell(first, event_pb2.Event(finished=finished))
 
+    def tell(self, batch: int, outcome: task_pb2.Outcome) -> None:
+        """Announce an outcome, whether or not there is such a task."""
+        self._tell(batch, event_pb2.Event(finished=event_pb2.Finished(outcomes=[outcome])))
+
     def _outcome(self, first: int, no: int) -> task_pb2.Outcome | None:
         demand, call = self.calls[no]
         made = task_pb2.Outcome(no=no, attempt=1, status=task_pb2.DONE, node=self.node)

@@ -119,7 +119,7 @@ class World:
             self.add(member(no))
             if no:
                 self.tell(ids[no], Introduced(member(0).address, pinned=True))
-        self.run(15.0)
+        self.run(8.0)
         assert self.agrees(), "the mesh did not form"
         return ids
 

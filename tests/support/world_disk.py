@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from support.world_clock import Clock
 
-from nova_node.core.events import (
-    Event,
-)
+from nova_node.core.events import Accepted, Event, Grown
 
 
 class Disk:
@@ -32,6 +30,11 @@ class Disk:
 
     def read(self) -> list[Event]:
         return list(self._events)
+
+    @property
+    def used_no(self) -> int:
+        """The highest task number it ever held."""
+        return max((_last_no(e) for e in self.ever), default=0)
 
     def append(self, events: Sequence[Event], done: Callable[[], None]) -> None:
         """`done` is called once they are synced. All that waits goes into one commit."""
@@ -83,3 +86,10 @@ class Disk:
             self._sync()
         self._waiting.clear()
         self._writing = 0
+
+
+def _last_no(event: Event) -> int:
+    fact = event.fact
+    if isinstance(fact, Accepted):
+        return event.batch + sum(len(g.calls) for g in fact.groups) - 1
+    return fact.first + len(fact.calls) - 1 if isinstance(fact, Grown) else 0

@@ -19,7 +19,8 @@ from nova_client import (
 )
 from nova_client.errors import from_code
 from nova_client.event import Accepted, Finished
-from support.fake_node import FakeNode
+from nova_proto.v1 import task_pb2
+from support.fake_node import FakeNode, digests
 
 
 def check(body: Callable[[FakeNode, Client], Awaitable[None]]) -> None:
@@ -46,7 +47,7 @@ def test_a_blob_that_does_not_match_is_refused():
         with pytest.raises(NovaError) as caught:
             await client.get_blob(ref)
         assert caught.value.code == "corrupt"
-        node.lies = b"\0" * 64
+        node.lies = digests(b"x" * 100_000)
         with pytest.raises(NovaError) as caught:
             await client.get_blob(ref)
         assert caught.value.code == "corrupt"
@@ -61,6 +62,20 @@ def test_an_empty_blob_and_a_missing_one():
         node.blobs.clear()
         with pytest.raises(NotFound):
             await client.get_blob(ref)
+
+    check(body)
+
+
+def test_the_first_outcome_of_our_own_tasks_counts():
+    async def body(node: FakeNode, client: Client) -> None:
+        first, second = await client.submit_many([("core.hang", None)] * 2)
+        for no, value in ((0, b"0"), (3, b"3"), (2, b"2"), (2, b"22")):
+            value = task_pb2.Value(json=value)
+            node.tell(1, task_pb2.Outcome(no=no, status=task_pb2.DONE, value=value))
+        assert await second.result(5) == 2
+        node.finish(first.no, b"1")
+        assert await first.result(5) == 1
+        assert second.value() == 2
 
     check(body)
 

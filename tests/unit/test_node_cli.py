@@ -177,7 +177,7 @@ def test_a_mistake_gets_one_message_and_a_fix(words: list[str], code: int, said:
 def test_start_hands_its_config_to_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[NodeConfig] = []
 
-    def run(config: NodeConfig) -> int:
+    def run(config: NodeConfig, adopt: bool) -> int:
         ran.append(config)
         return 4
 
@@ -189,7 +189,7 @@ def test_start_hands_its_config_to_the_node(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_node_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(config: NodeConfig) -> int:
+    def run(config: NodeConfig, adopt: bool) -> int:
         raise InUse(f"{config.listen} is taken", "choose another with --listen")
 
     put_in_place(monkeypatch, "node", run)
