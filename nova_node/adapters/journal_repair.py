@@ -20,6 +20,7 @@ from typing import Any
 from nova_node.adapters.journal_head import Head
 from nova_node.adapters.journal_rows import (
     INSERT,
+    SQLITE_ERRORS,
     Row,
     connect,
     create_if_empty,
@@ -58,7 +59,7 @@ def check(folder: Path, head: Head) -> Head:
                 raise _set_rows_aside(db, folder, damaged)
             _check_head(db, head, last)
             return last
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         if not is_damage(error, path):
             raise typed(error) from error
         raise _salvage(folder, head, str(error)) from error
@@ -197,7 +198,7 @@ def _readable(path: Path, order: str) -> Iterator[Row]:
             )
             for values in found:
                 yield Row(*values)
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         return
 
 

@@ -33,6 +33,9 @@ _SCHEMA = (
 )
 INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
 
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""All that the module raises of a bad file: it decodes what it cites of a damaged schema."""
+
 _SURROUNDINGS = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -163,7 +166,7 @@ def read_rows(db: sqlite3.Connection, from_seq: int = 0, batch: int | None = Non
         from_seq = found[-1].seq + 1
 
 
-def is_damage(error: sqlite3.Error, path: Path) -> bool:
+def is_damage(error: Exception, path: Path) -> bool:
     """Whether the file is to blame, not the disk or another process."""
     code = _code(error)
     if code == sqlite3.SQLITE_READONLY:
@@ -171,8 +174,10 @@ def is_damage(error: sqlite3.Error, path: Path) -> bool:
     return code != sqlite3.SQLITE_FULL and code not in _SURROUNDINGS
 
 
-def typed(error: sqlite3.Error) -> NovaError:
+def typed(error: Exception) -> NovaError:
     """What an error of SQLite means to whoever appends."""
+    if not isinstance(error, SQLITE_ERRORS):
+        return Unavailable(f"the journal failed: {error!r}", "report it with the node's log")
     if isinstance(error, sqlite3.IntegrityError):
         return Invalid(f"the journal has that event already: {error}", "number each event once")
     if _code(error) == sqlite3.SQLITE_FULL:
@@ -187,6 +192,6 @@ def typed(error: sqlite3.Error) -> NovaError:
     return Corrupt(f"the journal is damaged: {error}", "restart the node: it repairs the file")
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     return code & 0xFF

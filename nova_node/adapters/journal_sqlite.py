@@ -22,6 +22,7 @@ from nova_node.adapters.journal_head import Head, HeadFile
 from nova_node.adapters.journal_rows import (
     INSERT,
     SCHEMA_VERSION,
+    SQLITE_ERRORS,
     Row,
     connect,
     event_of,
@@ -88,7 +89,7 @@ class SqliteJournal:
             os.close(self._lock)
             if isinstance(error, OSError):
                 raise _unavailable(error) from error
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, SQLITE_ERRORS):
                 raise typed(error) from error
             raise
         self._open = True
@@ -206,13 +207,13 @@ class SqliteJournal:
                 with suppress(OSError):  # an older head is a lower bound still
                     self._head.sync()
 
-    def _commit(self, rows: list[Row]) -> sqlite3.Error | None:
+    def _commit(self, rows: list[Row]) -> Exception | None:
         if not rows:
             return None
         try:
             with _transaction(self._db):
                 self._db.executemany(INSERT, rows)
-        except sqlite3.Error as error:
+        except Exception as error:  # the thread goes on, and each append is answered
             return error
         last = max(rows)
         no = max(self._last.no, max([row.no for row in rows]))
@@ -233,7 +234,7 @@ class SqliteJournal:
             with closing(connect(self._path)) as db:
                 for row in read_rows(db, from_seq, batch):
                     yield event_of(row)
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise typed(error) from error
 
     def used(self) -> tuple[int, int]:
@@ -249,7 +250,7 @@ class SqliteJournal:
             for at in range(0, len(wanted), FORGET_AT_ONCE_BATCHES):
                 self._forget(wanted[at : at + FORGET_AT_ONCE_BATCHES])
             self._shrink()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise typed(error) from error
 
     def _forget(self, batches: list[int]) -> None:

@@ -1,21 +1,65 @@
-"""Which submits an owner does not take."""
+"""Who is let in, and a bounded record of who was not, for `nova-node doctor`."""
 
 from __future__ import annotations
 
-from nova_node.core.errors import Draining, Invalid, NovaError, Overloaded
-from nova_node.core.signals import Submit
+from typing import TypeVar
+
+from nova_node.core.members import (
+    ID_TAKEN,
+    OTHER_MESH,
+    SELF,
+    Conflict,
+    ConflictSeen,
+    MemberEffect,
+    Stranger,
+)
+from nova_node.core.model import Failure, Member
+
+RECORDS_MAX = 64
+"""Of strangers, and of conflicts; the oldest goes."""
+
+Record = TypeVar("Record", Stranger, Conflict)
 
 
-def refuse(submit: Submit, unended: int, unended_max: int, draining: bool) -> NovaError | None:
-    """The reason to refuse a submit, or None. `unended` counts root tasks that have not ended."""
-    count = sum(len(group.calls) for group in submit.groups)
-    if draining:
-        return Draining("this node is draining", "submit to another node")
-    if not count:
-        return Invalid("a submit holds at least one call", "add a call")
-    if unended + count > unended_max:
-        return Overloaded(
-            f"{unended} tasks have not ended and at most {unended_max} may be open",
-            "wait for some to end, or submit to another node",
-        )
-    return None
+class Admission:
+    def __init__(self, me: Member, out: list[MemberEffect]) -> None:
+        self._me = me
+        self._out = out
+        #: by address: refused by us, or refusing us
+        self.strangers: dict[str, Stranger] = {}
+        #: by node id
+        self.conflicts: dict[str, Conflict] = {}
+
+    def refusal(self, mesh: str, sender: str, address: str, now: float) -> Failure | None:
+        """Why this sender gets no answer; None when it does. Notes what it refuses."""
+        me = self._me
+        if mesh != me.mesh:
+            self.note_stranger(address, sender, f"belongs to mesh {mesh}", now)
+            words = f"this node belongs to mesh {me.mesh}, not to {mesh}"
+            return Failure(OTHER_MESH, words, "give both nodes the same mesh name")
+        if sender != me.node:
+            return None
+        if address == me.address:
+            return Failure(SELF, "this address leads back to the node itself")
+        self.note_double(address, now)
+        words = f"node id {sender} is in use at {me.address}"
+        fix = "if the data directory was copied, remove the copy and start again"
+        return Failure(ID_TAKEN, words, fix)
+
+    def note_stranger(self, address: str, node: str, why: str, now: float) -> None:
+        _keep(self.strangers, address, Stranger(address, node, why, now))
+
+    def note_double(self, address: str, now: float) -> None:
+        """Another process claims to be this node."""
+        self.note_conflict(Conflict(self._me.node, (self._me.address, address), now))
+
+    def note_conflict(self, conflict: Conflict) -> None:
+        if conflict.node not in self.conflicts:
+            self._out.append(ConflictSeen(conflict))
+        _keep(self.conflicts, conflict.node, conflict)
+
+
+def _keep(records: dict[str, Record], key: str, record: Record) -> None:
+    if key not in records and len(records) >= RECORDS_MAX:
+        del records[next(iter(records))]
+    records[key] = record

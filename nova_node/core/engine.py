@@ -111,7 +111,7 @@ class Engine:
             OwnerUp: lambda s, now: worker.link_up(s.link),
             OwnerDown: self._owner_down,
             Work: self._work,
-            Ran: worker.ran,
+            Ran: self._ran,
             Spoke: lambda s, now: worker.spoke(s),
             SlotReady: lambda s, now: worker.slot_ready(s.slot),
             SlotDied: lambda s, now: worker.slot_died(s),
@@ -135,7 +135,7 @@ class Engine:
             while pending:
                 signal = pending.popleft()
                 self._table[type(signal)](signal, now)
-            self._adopt(now)
+            self._free_adopted()
             self.owner.place(now)
             self.worker.feed(now)
             if now >= self._forget_at:
@@ -182,11 +182,19 @@ class Engine:
         for fence in signal.cancels:
             self.owner.shards.abandon(signal.link, fence, now)
 
-    def _adopt(self, now: float) -> None:
+    def _ran(self, signal: Ran, now: float) -> None:
+        """Adopts at once, so that whoever gives such an attempt up later finds it."""
+        self.worker.ran(signal, now)
         grown, self.worker.grown = self.worker.grown, []
         for link, attempt, shards in grown:
-            self.worker.settle_adopted(link)
+            self.worker.adopted(link, 1)
             self.owner.shards.adopt(link, attempt, shards, now)
+
+    def _free_adopted(self) -> None:
+        closed, self.owner.shards.closed = self.owner.shards.closed, []
+        for link in closed:
+            if link in self.worker.links:
+                self.worker.adopted(link, -1)
 
     def _link_down(self, signal: LinkDown, now: float) -> None:
         worker = self.links.down(signal.node, now)

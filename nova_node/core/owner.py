@@ -10,7 +10,6 @@ import random
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from nova_node.core.admission import refuse
 from nova_node.core.dispatch import Dispatch
 from nova_node.core.effects import (
     Acknowledge,
@@ -32,6 +31,7 @@ from nova_node.core.events import (
     Output,
     Retried,
 )
+from nova_node.core.intake import refuse
 from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import (
     Attempt,

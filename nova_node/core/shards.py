@@ -68,6 +68,8 @@ class Shards:
         self._books = books
         self._fanouts: dict[int, Fanout] = {}
         self._origins: dict[int, Origin] = {}
+        #: links of adopted attempts that were seen through or given up, for the worker here
+        self.closed: list[int] = []
 
     # ------------------------------------------------------------ growing
 
@@ -105,6 +107,7 @@ class Shards:
         if refusal is not None:
             outcome = Outcome(attempt.no, attempt.attempt, Status.FAILED, None, refusal)
             self._books.out.append(Report(link, [outcome]))
+            self.closed.append(link)
             return
         demand = replace(attempt.demand, durability=Durability.VOLATILE)
         no = self._books.tasks.next_no
@@ -120,6 +123,7 @@ class Shards:
         for no, origin in list(self._origins.items()):
             if origin.link == link and fence in (None, origin.fence):
                 del self._origins[no]
+                self.closed.append(link)
                 task = self._books.tasks.by_no[no]
                 self._books.end_tree(task, None, now)
                 self._books.discard(task.batch)
@@ -223,6 +227,7 @@ class Shards:
             return
         end = root.outcome
         assert end is not None
+        self.closed.append(origin.link)
         outcome = end._replace(no=origin.fence.no, attempt=origin.fence.attempt)
         self._books.out.append(Report(origin.link, [outcome]))
         self._books.discard(root.batch)

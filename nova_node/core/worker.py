@@ -77,10 +77,12 @@ class Slot:
 
 
 class Link:
-    __slots__ = ("credit", "outstanding")
+    __slots__ = ("adopted", "credit", "outstanding")
 
     def __init__(self) -> None:
         self.outstanding = 0
+        #: attempts that answered with shards, which the owner here sees through
+        self.adopted = 0
         self.credit: Credit | None = None
 
 
@@ -119,19 +121,20 @@ class Worker:
         busy = sum(1 for link in self.links.values() if link.outstanding)
         for number, link in self.links.items():
             others = busy - (1 if link.outstanding else 0)
-            credit = self._credit(ready, 1 + others)
+            credit = self._credit(ready, 1 + others, link.adopted)
             if credit != link.credit:
                 link.credit = credit
                 self.out.append(Grant(number, credit))
 
-    def _credit(self, ready: int, owners: int) -> Credit:
+    def _credit(self, ready: int, owners: int, adopted: int) -> Credit:
+        """Adopted attempts take no room: they wait for others, which may need it."""
         config = self._config
         if self.draining or not ready:
             return Credit(0, 0, 0, 0, 0)
         return Credit(
             budget_us=config.budget_us * ready // owners,
-            min_items=max(1, 2 * ready // owners),
-            max_items=max(2, config.items_max // owners),
+            min_items=max(1, 2 * ready // owners) + adopted,
+            max_items=max(2, config.items_max // owners) + adopted,
             max_bytes=config.bytes_max // owners,
             slots_free=ready,
         )
@@ -225,9 +228,11 @@ class Worker:
         self.out.append(Report(link, outcomes, returned, cuts))
         self._settle(link, len(outcomes) + len(returned) + len(cuts))
 
-    def settle_adopted(self, link: int) -> None:
-        """An attempt that the owner here adopted was answered by that owner."""
-        self._settle(link, 1)
+    def adopted(self, link: int, count: int) -> None:
+        """The owner here took over so many attempts of this link, or, if negative, saw them through."""
+        self.links[link].adopted += count
+        self._settle(link, max(0, count))
+        self._grant()
 
     def _settle(self, number: int, count: int) -> None:
         link = self.links.get(number)

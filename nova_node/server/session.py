@@ -40,7 +40,7 @@ class Session:
         self._journal = journal
         self._me = runtime.engine.me
         self._batches: set[int] = set()
-        self._reply = tasks_pb2.SessionReply(owner=self._me)
+        self._reply = tasks_pb2.SessionReply(owner=self._me, seq=runtime.watch.seq)
         self._unsent: list[Event] = []
         self._wake: asyncio.Future[None] | None = None
         self._too_slow = False
@@ -93,20 +93,23 @@ class Session:
         if request.owner and request.owner != self._me:
             self._refuse("", Refused(f"node {request.owner} owns these, this is {self._me}"))
             return
-        watch, last = self._runtime.watch, self._runtime.watch.seq
-        batches = set(request.batches)
+        watch, batches = self._runtime.watch, set(request.batches)
         tasks = self._runtime.engine.tasks
         if any(first not in tasks.batches for first in batches):
             gone = NovaError(
                 "some of these batches are no longer kept", "get each task", "out_of_range"
             )
             self._refuse("", gone)
-        past = [e async for e in catch_up(watch, self._journal, request.from_seq or 1, last)]
-        live, self._unsent = self._unsent, []
+        # until nothing was announced while the journal was read: from then on events come live
+        at, last = request.from_seq or 1, -1
+        past: list[Event] = []
+        while last != watch.seq:
+            last = watch.seq
+            past += [e async for e in catch_up(watch, self._journal, at, last)]
+            at = last + 1
+        new = batches - self._batches
         self._batches |= batches
-        self._offer(past)
-        self._unsent.extend(live)
-        self._offer([e for e in watch.recent(last + 1) or [] if e.batch in batches])
+        self._offer([e for e in past if e.batch in new])
 
     # ------------------------------------------------------------ out
 

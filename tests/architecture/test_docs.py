@@ -26,7 +26,8 @@ def name(path: Path) -> str:
 def commands(text: str) -> list[str]:
     """Lines of code blocks, and inline code, that start with one of our programs or make."""
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
-    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    lines = [re.sub(r"^(\$ |[A-Z_]+=\S+ )+", "", line) for line in lines]
     lines += re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
     return [line.split(" #")[0] for line in lines if line.split(" ")[0] in (*PROGRAMS, "make")]
 

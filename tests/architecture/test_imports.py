@@ -75,6 +75,6 @@ def test_built_in_capabilities_use_only_what_an_author_has() -> None:
 
 def test_reader_of_imports_sees_them() -> None:
     """The rules above would pass over what it misses."""
-    assert {"nova_node.core.model.Attempt", "dataclasses.dataclass"} <= imports(
-        "nova_node.core.events"
+    assert {"nova_node.core.model.Failure", "dataclasses.dataclass"} <= imports(
+        "nova_node.core.signals"
     )

@@ -215,7 +215,7 @@ class Checks:
                     f"{here[number]} are here"
                 )
         for peer in node.engine.owner.dispatch.workers.values():
-            if len(peer.owed) > config.items_max:
+            if len(peer.owed) > config.items_max + len(node.engine.owner.shards._origins):
                 raise Violation(f"node {node.number}: {len(peer.owed)} tasks at one worker")
 
     # ------------------------------------------------------------ at the end
