@@ -25,7 +25,7 @@ from nova_node.adapters.journal_sqlite import SqliteJournal
 from nova_node.adapters.local_nodes import LocalNode, announce, nodes_dir, withdraw
 from nova_node.config import NodeConfig
 from nova_node.core.engine import Engine, EngineConfig
-from nova_node.core.errors import InUse
+from nova_node.core.errors import NovaError
 from nova_node.core.members import LAN, Introduced, LagMeasured
 from nova_node.core.membership import Membership
 from nova_node.core.model import Capability, Card, Member
@@ -80,7 +80,12 @@ class Node:
         finally:
             await self._stop()
             self._data.close()
-        return 1 if self._runtime.broken.done() else 0
+        if not self._runtime.broken.done():
+            return 0
+        error = self._runtime.broken.result()
+        if isinstance(error, NovaError):
+            raise error
+        return 1
 
     # ------------------------------------------------------------ start
 
@@ -329,5 +334,3 @@ class _Early:
             post(waiting)
         self._signals.clear()
 
-
-__all__ = ["InUse", "Node", "run"]

@@ -25,11 +25,11 @@ from nova_node.core.effects import (
     Run,
 )
 from nova_node.core.engine import Engine
-from nova_node.core.errors import NovaError, Overloaded
+from nova_node.core.errors import InUse, NovaError, Overloaded
 from nova_node.core.events import (
     Event,
 )
-from nova_node.core.members import ConflictSeen, MemberEffect, MemberSignal, MemberTick
+from nova_node.core.members import Conflict, ConflictSeen, MemberEffect, MemberSignal, MemberTick
 from nova_node.core.membership import Membership
 from nova_node.core.model import Digest
 from nova_node.core.signals import (
@@ -45,6 +45,7 @@ from nova_node.watch import Watch
 log = logging.getLogger("nova.runtime")
 
 TURN_SIGNALS_MAX = 1024
+NEWCOMER_S = 30.0
 
 
 class Turn:
@@ -81,6 +82,7 @@ class Runtime:
         self._executor = executor
         self._inputs = inputs
         self._clock = clock
+        self._began = clock.now()
         self._mailbox_max = mailbox_max
         self._loop = asyncio.get_running_loop()
         self._mailbox: deque[Signal] = deque()
@@ -216,13 +218,21 @@ class Runtime:
                 self.peers.know(effect.member)
                 self._mailbox.append(effect)
             elif isinstance(effect, ConflictSeen):
-                log.error(
-                    "two nodes claim the id %s: %s and %s; one data directory is a copy",
-                    effect.conflict.node,
-                    *effect.conflict.addresses,
-                )
+                self._conflict(effect.conflict)
             else:
                 self.peers.perform(effect)
+
+    def _conflict(self, conflict: Conflict) -> None:
+        """Two processes with one id: the one that has just started gives way."""
+        one, other = conflict.addresses
+        copied = InUse(
+            f"two nodes claim the id {conflict.node}: {one} and {other}",
+            "one data directory is a copy: start that node with another --data-dir",
+        )
+        log.error("%s; %s", copied.message, copied.fix)
+        newcomer = self._clock.now() - self._began < NEWCOMER_S
+        if conflict.node == self.engine.me and newcomer and not self.broken.done():
+            self.broken.set_result(copied)
 
     # ------------------------------------------------------------ the gate before clients and watchers
 

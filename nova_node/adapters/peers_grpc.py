@@ -270,8 +270,8 @@ class PeersGrpc:
 
 def _fault(error: grpc.aio.AioRpcError, relayed: bool) -> Fault:
     said = from_rpc(error, "probe")
-    if said.code in (Fault.GONE, Fault.UNREACHED, "id_taken", "self"):
-        return Fault.UNREACHED if said.code == Fault.UNREACHED else Fault.GONE
+    if said.code in (Fault.GONE, Fault.UNREACHED):
+        return Fault(said.code)
     refused = error.code() is grpc.StatusCode.UNAVAILABLE and "refused" in (error.details() or "")
     return Fault.GONE if refused and not relayed else Fault.SILENT
 

@@ -201,3 +201,11 @@ def test_salvages_what_a_lost_header_leaves(closed: Path, tmp_path: Path, kept: 
     assert list(journal.read()) == EVENTS
     journal.close()
     assert (next(folder.glob("quarantine/*")) / "journal.db").exists()
+
+
+def test_a_schema_that_is_no_text_is_told(closed: Path, tmp_path: Path) -> None:
+    """The sqlite3 module cannot even word that error."""
+    folder = tmp_path / "x"
+    shutil.copytree(closed, folder)
+    damage(folder / "journal.db", "flip", (folder / "journal.db").read_bytes().find(b"eventsevents"))
+    assert verdict(folder) == "told"
