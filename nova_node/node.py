@@ -333,4 +333,3 @@ class _Early:
         for waiting in self._signals:
             post(waiting)
         self._signals.clear()
-

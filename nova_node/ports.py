@@ -54,6 +54,10 @@ class Journal(Protocol):
         """Drop all rows of these batches (compaction); shrinks the file in time."""
         ...
 
+    def used(self) -> tuple[int, int]:
+        """The highest event and task numbers ever journaled, forgotten ones included."""
+        ...
+
     def size_bytes(self) -> int: ...
 
     def close(self) -> None:
@@ -79,7 +83,9 @@ class Blobs(Protocol):
     def put(
         self, data: Iterable[bytes], encoding: Encoding = Encoding.RAW, durable: bool = True
     ) -> BlobRef:
-        """Store a whole blob; on disk on return if `durable`. Raises Overloaded when the cap on disk is reached."""
+        """Store a whole blob; it is on disk on return if `durable`.
+
+        Raises Overloaded when the cap on disk is reached."""
         ...
 
     def read(self, blob_id: str, offset: int = 0, size_bytes: int | None = None) -> bytes:

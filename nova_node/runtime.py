@@ -25,7 +25,7 @@ from nova_node.core.effects import (
     Run,
 )
 from nova_node.core.engine import Engine
-from nova_node.core.errors import InUse, NovaError, Overloaded
+from nova_node.core.errors import InUse, Overloaded
 from nova_node.core.events import (
     Event,
 )
@@ -46,6 +46,7 @@ log = logging.getLogger("nova.runtime")
 
 TURN_SIGNALS_MAX = 1024
 NEWCOMER_S = 30.0
+JOURNAL_RETRY_S = 0.5
 
 
 class Turn:
@@ -90,6 +91,8 @@ class Runtime:
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._turns: deque[Turn] = deque()
+        #: why the latest append failed, while it does
+        self._journal_error = ""
         self._stopped = False
 
     # ------------------------------------------------------------ in
@@ -100,8 +103,14 @@ class Runtime:
         self._schedule()
 
     def submit(self, signal: Submit) -> None:
-        """Enqueue a submit, or refuse it at once when the engine cannot keep up."""
-        if len(self._mailbox) >= self._mailbox_max:
+        """Enqueue a submit, or refuse it at once when it could not be taken."""
+        if self._journal_error:
+            signal.token(
+                Overloaded(
+                    f"the journal cannot be written: {self._journal_error}", "free some disk"
+                )
+            )
+        elif len(self._mailbox) >= self._mailbox_max:
             signal.token(
                 Overloaded(
                     f"{self._mailbox_max} signals wait for this node's engine", "submit again later"
@@ -246,30 +255,38 @@ class Runtime:
             return
         turn.durable = False
         self._turns.append(turn)
+        self._append(turn, journaled)
+
+    def _append(self, turn: Turn, journaled: list[Event]) -> None:
+        if self._stopped:
+            return
 
         def done(error: Exception | None) -> None:
-            self._loop.call_soon_threadsafe(self._committed, turn, error)
+            self._loop.call_soon_threadsafe(self._committed, turn, journaled, error)
 
         self._journal.append(journaled, done)
 
-    def _committed(self, turn: Turn, error: Exception | None) -> None:
-        turn.durable = True
+    def _committed(self, turn: Turn, journaled: list[Event], error: Exception | None) -> None:
         if error is not None:
-            self._refuse(turn, error)
+            self._journal_failed(error)
+            self._loop.call_later(JOURNAL_RETRY_S, self._append, turn, journaled)
+            return
+        if self._journal_error:
+            log.info("the journal can be written again")
+            self._journal_error = ""
+        turn.durable = True
         while self._turns and self._turns[0].durable:
             self._release(self._turns.popleft())
+
+    def _journal_failed(self, error: Exception) -> None:
+        """Nothing is lost: what could not be written is tried again, whoever waits for it waits on,
+        and new work is refused meanwhile."""
+        if not self._journal_error:
+            log.error("the journal cannot be written, new work is refused: %s", error)
+        self._journal_error = str(error)
 
     def _release(self, turn: Turn) -> None:
         for token, answer in turn.answers:
             token(answer)
         if turn.events:
             self.watch.announce(turn.events)
-
-    def _refuse(self, turn: Turn, error: Exception) -> None:
-        """The journal cannot take it: memory is ahead of the disk, so the node must start over."""
-        log.error("the journal cannot be written: %s", error)
-        failure = error if isinstance(error, NovaError) else NovaError(str(error))
-        turn.answers = [(token, failure) for token, _ in turn.answers]
-        turn.events = []
-        if not self.broken.done():
-            self.broken.set_result(error)

@@ -15,7 +15,9 @@ from nova_node.cli.options import config_options, load_config
 @click.command()
 @config_options
 @click.option("--verbose", is_flag=True, help="Say more.")
-@click.option("--adopt", is_flag=True, help="Take over a data directory that was moved or restored.")
+@click.option(
+    "--adopt", is_flag=True, help="Take over a data directory that was moved or restored."
+)
 def start(verbose: bool, adopt: bool, **given: Any) -> None:
     """Run a node until it is stopped (Ctrl-C, SIGTERM, or nova-node drain)."""
     import logging

@@ -23,6 +23,7 @@ from nova_node.core.effects import (
     Revoke,
 )
 from nova_node.core.events import (
+    Accepted,
     Event,
     PeerChanged,
 )
@@ -83,7 +84,9 @@ class Engine:
         self._out: list[Effect] = []
         tasks = Tasks()
         for event in history:
-            tasks.apply(event)
+            # a forgetting that was cut short leaves events of a batch without its acceptance
+            if isinstance(event.fact, Accepted) or event.batch in tasks.batches:
+                tasks.apply(event)
         tasks.next_no = max(tasks.next_no, first_no, (incarnation - 1) * NUMBERS_A_LIFE + 1)
         self.tasks = tasks
         self.owner = Owner(me, incarnation, config.owner, rng, tasks, self._out)

@@ -99,11 +99,13 @@ class Links:
         return min(waits + list(self._card_retry_at.values()), default=float("inf"))
 
     def _want_card(self, worker: Worker, now: float) -> None:
-        member = worker.member
-        if member is None or member.state is not MemberState.ALIVE:
+        member, card = worker.member, worker.card
+        if (
+            member is None
+            or member.state is not MemberState.ALIVE
+            or (card is not None and card.card_version == member.digest.card_version)
+        ):
             self._card_retry_at.pop(worker.node, None)
-            return
-        if worker.card is not None and worker.card.card_version == member.digest.card_version:
             return
         if now >= self._card_retry_at.get(worker.node, 0.0):
             self._card_retry_at[worker.node] = now + CARD_RETRY_S

@@ -205,6 +205,8 @@ class Tasks:
         task.attempt = max(task.attempt, outcome.attempt)
         task.not_before = fact.not_before
         task.outcome = None
+        if outcome.status is Status.WAITING:
+            return  # given back before it began: no attempt was made
         if task.history is None:
             task.history = []
         task.history.append(outcome)

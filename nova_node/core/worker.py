@@ -40,6 +40,8 @@ from nova_node.core.signals import (
 LOCAL = 0
 """The link of the node's own owner."""
 
+CANCELLED = Failure("cancelled", "cancelled by its owner")
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
@@ -67,13 +69,15 @@ class Item:
 
 
 class Slot:
-    __slots__ = ("head_since", "items", "ready")
+    __slots__ = ("doomed", "head_since", "items", "ready")
 
     def __init__(self) -> None:
         self.ready = False
         #: handed over and not answered, in order; the first one runs
         self.items: dict[int, Item] = {}
         self.head_since = 0.0
+        #: the attempt that its process is being killed for
+        self.doomed = 0
 
 
 class Link:
@@ -215,6 +219,9 @@ class Worker:
             else:
                 self.grown.append((item.link, attempt, shards))
         slot.head_since = now
+        head = next(iter(items.values()), None)
+        if head is not None and head.cancelled and slot.ready:
+            self._kill(signal.slot, slot, CANCELLED)
         for link in outcomes.keys() | cuts.keys():
             self.report(link, outcomes.get(link, ()), cuts=cuts.get(link, ()))
 
@@ -255,11 +262,15 @@ class Worker:
         self._grant()
 
     def slot_died(self, signal: SlotDied) -> None:
-        """Only the attempt that ran is charged; what stood behind it goes back to the queue's head."""
+        """Only the attempt that ran is charged; what stood behind it goes back to the queue's head.
+        When another had its turn before the kill reached the process, that one is innocent."""
         slot = self.slots[signal.slot]
         slot.ready = False
         items, slot.items = slot.items, {}
-        guilty = items.pop(signal.key, None) if signal.key is not None else None
+        doomed, slot.doomed = slot.doomed, 0
+        guilty = None
+        if signal.key is not None and doomed in (0, signal.key):
+            guilty = items.pop(signal.key, None)
         for item in reversed(items.values()):
             if not item.cancelled:
                 self.queue.appendleft(item)
@@ -299,7 +310,9 @@ class Worker:
         return slot.head_since + wall_s if wall_s and slot.ready else float("inf")
 
     def _kill(self, number: int, slot: Slot, failure: Failure) -> None:
+        """End the process of what runs there now."""
         slot.ready = False
+        slot.doomed = next(iter(slot.items))
         self.out.append(Kill(number, failure))
 
     # ------------------------------------------------------------ giving up work
@@ -330,7 +343,7 @@ class Worker:
             count += not item.cancelled
             item.cancelled = True
             if item is running and slot.ready:
-                self._kill(number, slot, Failure("cancelled", "cancelled by its owner"))
+                self._kill(number, slot, CANCELLED)
         return count
 
     def _give_back(self, link: int, count: int) -> None:

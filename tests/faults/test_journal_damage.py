@@ -207,5 +207,6 @@ def test_a_schema_that_is_no_text_is_told(closed: Path, tmp_path: Path) -> None:
     """The sqlite3 module cannot even word that error."""
     folder = tmp_path / "x"
     shutil.copytree(closed, folder)
-    damage(folder / "journal.db", "flip", (folder / "journal.db").read_bytes().find(b"eventsevents"))
+    comma = (folder / "journal.db").read_bytes().find(b"NOT NULL, crc") + len("NOT NULL")
+    damage(folder / "journal.db", "flip", comma)
     assert verdict(folder) == "told"

@@ -73,9 +73,9 @@ class World:
         clock, rng = self.clock, self.clock.rng
         for node in self.nodes:
             self.faults.start(node)
-        for _ in range(rng.randint(6, 14)):
+        for _ in range(rng.randint(6, 22)):
             self.clients.submit_later(rng.uniform(0.0, FAULTS_S))
-        self.faults.plan(rng.randint(0, 5), FAULTS_S)
+        self.faults.plan(rng.randint(0, 8), FAULTS_S)
         clock.run(FAULTS_S)
         self.faults.end()
         self._come_to_rest()

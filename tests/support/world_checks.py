@@ -26,6 +26,7 @@ from nova_node.core.events import (
 from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import Durability, Member, MemberState, Outcome, Status
 from nova_node.core.owner import SubmitAnswer
+from nova_node.core.roster import HERE
 
 
 class Record:
@@ -183,7 +184,7 @@ class Checks:
         key = (node.number, node.life, member.node)
         if member.state is MemberState.DEAD:
             self._dead[key] = member.incarnation
-        elif self._dead.get(key, -1) >= member.incarnation:
+        elif member.state in HERE and self._dead.get(key, -1) >= member.incarnation:
             raise Violation(f"node {node.number} raised {member} from the dead")
 
     def acknowledged(self, ticket: Ticket, answer: SubmitAnswer) -> None:

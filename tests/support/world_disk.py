@@ -79,6 +79,10 @@ class Disk:
             gone = set(map(id, rows[: self._clock.rng.randint(0, len(rows))]))
             self._events = [e for e in self._events if id(e) not in gone]
 
+    def close(self) -> None:
+        self._writing = len(self._waiting)
+        self._sync()
+
     def crash(self) -> None:
         """A commit under way may have reached the disk, without anybody having been told."""
         self._life += 1

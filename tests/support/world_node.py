@@ -120,6 +120,8 @@ class SimNode:
         self.life = 0
         self.slow_s = 0.0
         self.paused_until = 0.0
+        #: how long a signal may wait for its turn: what arrives meanwhile shares it
+        self.turn_s = clock.rng.choice((0.0005, 0.003, 0.02))
         self.turns_taken = 0
         self.config = config
         self.clock, self.net = clock, net
@@ -174,6 +176,11 @@ class SimNode:
             if stream.worker is self:
                 stream.worker_died()
 
+    def stop(self) -> None:
+        """What it said is on disk before it goes."""
+        self.disk.close()
+        self.crash()
+
     def drain(self) -> None:
         self.draining = True
         self.post(DrainAsked())
@@ -207,7 +214,7 @@ class SimNode:
     def _schedule(self) -> None:
         if not self._scheduled:
             self._scheduled = True
-            self._later(self.clock.rng.uniform(0.00001, 0.0005), self._turn)
+            self._later(self.clock.rng.uniform(0.00001, self.turn_s), self._turn)
 
     def _turn(self) -> None:
         clock = self.clock
@@ -296,7 +303,8 @@ class SimNode:
                 case Forget(batches):
                     self._soon(0.005, lambda gone=batches: self.disk.forget(gone))
                 case Drained():
-                    self.crash()
+                    self._perform_member(self.membership.leave(self.clock.now))
+                    self._later(0.05, self.stop)
         if turn.events or turn.answers:
             self.commit(turn)
 

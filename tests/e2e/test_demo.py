@@ -1,0 +1,93 @@
+"""The demo, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from support.mesh import NODE, wait_for
+
+NAMES = {"alder", "birch", "cedar"}
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Of a demo whose temporary folder is our own to look into."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    return {**os.environ, "TMPDIR": str(folder)}
+
+
+def leftovers(environment: dict[str, str]) -> list[str]:
+    folder = environment["TMPDIR"]
+    left = [str(path) for path in Path(folder).iterdir()]
+    for process in psutil.process_iter(["cmdline"]):
+        if any(folder in part for part in process.info["cmdline"] or ()):
+            left.append(str(process))
+    return left
+
+
+def test_the_account_of_a_run(tmp_path: Path, environment: dict[str, str]) -> None:
+    text = tmp_path / "text"
+    text.mkdir()
+    for number in range(8):
+        (text / f"{number}.txt").write_text(f"alpha beta file{number} " * 20_000)
+    done = subprocess.run(
+        [NODE, "demo", "--path", str(text)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout
+    found = set(re.findall(r"([a-z]+) found ([a-z]+)", said))
+    assert found == {(who, whom) for who in NAMES for whom in NAMES - {who}}
+    killed = re.search(r"killed +([\d.]+) s  (birch|cedar), .* when (\d+) of (\d+) shards", said)
+    assert killed is not None, said
+    assert int(killed[4]) / 3 <= int(killed[3]) < int(killed[4])
+    assert re.search(r"noticed +[\d.]+ s  by the owner, \d+ ms later", said)
+    assert "most     alpha 160,000, beta 160,000, file0 20,000" in said
+    assert "words    480,000, 10 different" in said
+    assert said.endswith("counts agree\n")
+    wait_for(lambda: not leftovers(environment), "nothing to be left")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_middle_it_leaves_nothing(
+    environment: dict[str, str], number: signal.Signals
+) -> None:
+    demo = subprocess.Popen(
+        [NODE, "demo"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=environment, text=True
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if line.startswith("found"):
+            break
+    demo.send_signal(number)
+    began = time.monotonic()
+    demo.communicate(timeout=30)
+    assert demo.returncode == 130
+    assert time.monotonic() - began < 10
+    wait_for(lambda: not leftovers(environment), "nothing to be left")
+
+
+def test_a_folder_that_is_not_there(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [NODE, "demo", "--path", "/no/such/folder"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "/no/such/folder" in done.stderr
