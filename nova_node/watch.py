@@ -37,7 +37,7 @@ class Watch:
 
     def announce(self, events: Sequence[Event]) -> None:
         for event in events:
-            size_bytes = _size_bytes(event)
+            size_bytes = size_bytes_of(event)
             self._recent.append((event, size_bytes))
             self._recent_bytes += size_bytes
         while len(self._recent) > RECENT_MAX or self._recent_bytes > RECENT_BYTES_MAX:
@@ -68,7 +68,7 @@ class Watch:
         return [event for event, _ in self._recent if event.seq >= from_seq]
 
 
-def _size_bytes(event: Event) -> int:
+def size_bytes_of(event: Event) -> int:
     """About what the event keeps alive in memory."""
     fact = event.fact
     if isinstance(fact, Finished):

@@ -22,9 +22,9 @@ _encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=
 
 
 class Bound(NamedTuple):
-    """The inputs of a call as messages, and who holds their blobs."""
+    """The inputs of a call by parameter, and who holds their blobs."""
 
-    inputs: list[task_pb2.Input]
+    inputs: list[tuple[str, bytes | task_pb2.Files]]
     blobs: list[task_pb2.BlobRef]
     size_bytes: int
 
@@ -86,7 +86,11 @@ def _named(message: tasks_pb2.SessionRequest, count: int) -> Request:
 
 
 def _attach(group: task_pb2.Group, call: task_pb2.Call, extra: Bound) -> None:
-    call.inputs.extend(extra.inputs)
+    for name, source in extra.inputs:
+        if isinstance(source, bytes):
+            call.inputs.add(name=name, raw=source)
+        else:
+            call.inputs.add(name=name, files=source)
     known = {blob.id for blob in group.blobs}
     group.blobs.extend(blob for blob in extra.blobs if blob.id not in known)
 
@@ -141,15 +145,19 @@ def _durability(word: str) -> task_pb2.Durability:
 
 def bind(inputs: Mapping[str, bytes | Files]) -> Bound:
     """Inputs as messages; files are put already."""
-    messages: list[task_pb2.Input] = []
+    bound: list[tuple[str, bytes | task_pb2.Files]] = []
     blobs: list[task_pb2.BlobRef] = []
+    size_bytes = 0
     for name, source in inputs.items():
         if isinstance(source, bytes):
-            messages.append(task_pb2.Input(name=name, raw=source))
+            bound.append((name, source))
+            size_bytes += len(source)
         else:
-            messages.append(task_pb2.Input(name=name, files=_files(source)))
+            files = _files(source)
+            bound.append((name, files))
             blobs.extend(blob_ref(ref) for ref in source.blobs)
-    return Bound(messages, blobs, sum(message.ByteSize() for message in messages))
+            size_bytes += files.ByteSize()
+    return Bound(bound, blobs, size_bytes)
 
 
 def _files(files: Files) -> task_pb2.Files:

@@ -53,28 +53,21 @@ class Dispatch:
         if not up or not self.ready:
             return
         for flow in self.ready.flows():
-            yield from self._place(flow, up, now)
+            head = flow.head()
+            if head is None:
+                continue
+            cost_us = self.cost_us(flow.demand, flow.phase)
+            fit, ranks = choose(up, head, self._rng)
+            self._keep_ranking(flow, Ranking(now, ranks))
+            rooms = [(w, room) for w in fit if (room := w.room(cost_us))]
+            if rooms:
+                self.ready.served(flow)
+                yield from _share(flow, rooms)
+            elif fit:
+                # kept free for it, else cheaper tasks of others would fill them again and again
+                up = [w for w in up if w not in fit]
             if not any(w.room(COST_FLOOR_US) for w in up):
                 return
-
-    def _place(
-        self, flow: Flow, up: list[Worker], now: float
-    ) -> Iterator[tuple[Worker, list[Task]]]:
-        head = flow.head()
-        if head is None:
-            return
-        cost_us = self.cost_us(flow.demand, flow.phase)
-        fit, ranks = choose(up, head, self._rng)
-        self._keep_ranking(flow, Ranking(now, ranks))
-        rooms = [(w, room) for w in fit if (room := w.room(cost_us))]
-        if not rooms:
-            return
-        share = -(-len(flow.tasks) // len(rooms))
-        for worker, room in rooms:
-            tasks = flow.take(min(room, share, ASSIGN_MAX))
-            if not tasks:
-                return
-            yield worker, tasks
 
     def owe(self, worker: Worker, tasks: list[Task]) -> None:
         cost_us = self.cost_us(tasks[0].demand, tasks[0].phase)
@@ -98,16 +91,17 @@ class Dispatch:
         worker.owed_bytes -= len(call.args) if not call.inputs else call.size_bytes
 
     def recall(self, now: float) -> tuple[Worker, int] | None:
-        """When nothing waits and one worker is idle: whom to ask for unstarted work, and how much."""
+        """When one worker is idle, though all that fits it was handed out: whom to ask for unstarted
+        work, and how much."""
         up = [w for w in self.workers.values() if w.up]
-        if len(up) < 2 or self.ready:
+        if len(up) < 2:
             return None
         busiest = max(up, key=lambda w: w.owed_us)
         if len(busiest.owed) < 2 or busiest.owed_us < RECALL_ABOVE_US or now < busiest.recall_after:
             return None
         last = next(reversed(busiest.owed.values()))
         for worker in up:
-            if not worker.owed and _has_free_slot(worker) and not unfit(worker, last.demand):
+            if not worker.owed and _is_free(worker) and not unfit(worker, last.demand):
                 busiest.recall_after = now + RECALL_PAUSE_S
                 return busiest, min(len(busiest.owed) // 2, ASSIGN_MAX)
         return None
@@ -124,5 +118,16 @@ class Dispatch:
             self._rankings.popitem(last=False)
 
 
-def _has_free_slot(worker: Worker) -> bool:
-    return worker.member is None or worker.member.digest.slots_free > 0
+def _share(flow: Flow, rooms: list[tuple[Worker, int]]) -> Iterator[tuple[Worker, list[Task]]]:
+    """Spread over the workers, none getting more than it has room for."""
+    share = -(-len(flow.tasks) // len(rooms))
+    for worker, room in rooms:
+        tasks = flow.take(min(room, share, ASSIGN_MAX))
+        if not tasks:
+            return
+        yield worker, tasks
+
+
+def _is_free(worker: Worker) -> bool:
+    told = worker.member is None or worker.member.digest.slots_free > 0
+    return told and worker.room(COST_FLOOR_US) > 0

@@ -16,6 +16,7 @@ from nova_node.core.effects import (
     Assign,
     Drained,
     Effect,
+    Forget,
     Grant,
     Recall,
     Relay,

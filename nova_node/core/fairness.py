@@ -63,8 +63,7 @@ class ReadyQueue:
             flow.tasks.append(task)
 
     def flows(self) -> Iterator[Flow]:
-        """Most urgent first. Empty flows vanish; the first of each level goes to its end, so that the
-        next walk begins with another."""
+        """Most urgent first. Empty flows vanish."""
         for priority in sorted(self._levels, reverse=True):
             level = self._levels[priority]
             for key in list(level):
@@ -75,8 +74,10 @@ class ReadyQueue:
                     del level[key]
             if not level:
                 del self._levels[priority]
-            elif len(level) > 1:
-                level.move_to_end(next(iter(level)))
+
+    def served(self, flow: Flow) -> None:
+        """It had its turn: the next walk begins with others of its priority."""
+        self._levels[flow.demand.priority].move_to_end(flow.key)
 
     def __bool__(self) -> bool:
         return bool(self._levels)

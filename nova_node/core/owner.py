@@ -221,46 +221,38 @@ class Owner:
         worker = self.dispatch.workers.get(signal.node)
         if worker is None:
             return
+        # what is done counts before a failure beside it, which may take its whole batch along
         done: dict[Batch, list[Outcome]] = {}
+        bad: list[Outcome] = []
         for outcome in signal.outcomes:
-            task = self._current(signal.node, outcome.no, outcome.attempt)
-            if task is None:
-                continue
-            self.dispatch.settle(worker, task)
             if outcome.status is not Status.DONE:
-                worker.failures += 1.0
-                self.failed(task, outcome, now)
-                continue
-            worker.failures *= 0.5
-            self.dispatch.learn(task.demand, task.phase, outcome.elapsed_us)
-            self._done(task, outcome, signal.node, done)
+                bad.append(outcome)
+            elif task := self._settle(worker, outcome.no, outcome.attempt):
+                worker.failures *= 0.5
+                self.dispatch.learn(task.demand, task.phase, outcome.elapsed_us)
+                self._done(task, outcome, signal.node, done)
         for batch, outcomes in done.items():
             self.finish(batch, outcomes, now)
+        for outcome in bad:
+            if task := self._settle(worker, outcome.no, outcome.attempt):
+                worker.failures += 1.0
+                self.failed(task, outcome, now)
         for cut in signal.cuts:
-            task = self._current(signal.node, cut.no, cut.attempt)
-            if task is not None:
-                self.dispatch.settle(worker, task)
+            if task := self._settle(worker, cut.no, cut.attempt):
                 self.dispatch.learn(task.demand, task.phase, cut.elapsed_us)
                 self.shards.cut(task, cut, now)
         for no, attempt in signal.returned:
-            task = self._current(signal.node, no, attempt)
-            if task is not None:
-                self.dispatch.settle(worker, task)
+            if task := self._settle(worker, no, attempt):
                 self._requeue(task, Outcome(no, attempt, Status.WAITING, node=signal.node), now)
 
-    def _current(self, node: str, no: int, attempt: int) -> Task | None:
-        """The fence: the task, if this attempt on this node is the one that counts."""
-        task = self.tasks.by_no.get(no)
-        if (
-            task is not None
-            and task.status is Status.RUNNING
-            and task.attempt == attempt
-            and task.node == node
-            and task.children is None
-        ):
-            return task
-        self.fenced += 1
-        return None
+    def _settle(self, worker: Worker, no: int, attempt: int) -> Task | None:
+        """The fence: the task, if this worker owed this attempt of it; it does no more."""
+        task = worker.owed.get(no)
+        if task is None or task.attempt != attempt:
+            self.fenced += 1
+            return None
+        self.dispatch.settle(worker, task)
+        return task
 
     def _done(
         self, task: Task, outcome: Outcome, node: str, done: dict[Batch, list[Outcome]]
@@ -355,9 +347,10 @@ class Owner:
             self._retention.ended(batch)
 
     def heard(self, signal: Heard, now: float) -> None:
-        for said in signal.said:
-            task = self._current(signal.node, said.no, said.attempt)
-            if task is not None:
+        worker = self.dispatch.workers.get(signal.node)
+        for said in signal.said if worker is not None else ():
+            task = worker.owed.get(said.no)
+            if task is not None and task.attempt == said.attempt:
                 self.record(Output(said), task.batch.first, now, task.batch.journaled)
 
     # ------------------------------------------------------------ time

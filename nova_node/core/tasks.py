@@ -6,7 +6,7 @@ one submit with all that grew from them; it is forgotten as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nova_node.core.events import (
     Accepted,
@@ -129,6 +129,17 @@ class Tasks:
         self.ended: dict[Status, int] = dict.fromkeys(ENDED, 0)
         #: root tasks that have not ended
         self.unended = 0
+
+    def replay(self, history: Iterable[Event]) -> set[int]:
+        """Fold a journal; the batches of which it holds only a rest, because the process died while
+        it forgot them, are left out and returned."""
+        orphans: set[int] = set()
+        for event in history:
+            if isinstance(event.fact, Accepted) or event.batch in self.batches:
+                self.apply(event)
+            else:
+                orphans.add(event.batch)
+        return orphans
 
     def apply(self, event: Event) -> None:
         fact = event.fact

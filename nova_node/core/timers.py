@@ -9,6 +9,9 @@ from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import Status
 from nova_node.core.tasks import Task, Tasks
 
+SLACK = 1024
+"""Deadlines of ended tasks that may stand among those of open ones."""
+
 
 class Timers:
     def __init__(self, tasks: Tasks) -> None:
@@ -22,6 +25,8 @@ class Timers:
     def expire(self, task: Task) -> None:
         """Watch the task's deadline, if it has one."""
         if task.demand.deadline_s:
+            if len(self._deadlines) > 2 * self._tasks.unended + SLACK:
+                self._drop_ended()
             at = task.batch.accepted_at + task.demand.deadline_s
             heapq.heappush(self._deadlines, (at, task.no))
 
@@ -39,8 +44,17 @@ class Timers:
             if task is not None and task.status not in ENDED:
                 yield task
 
+    def _drop_ended(self) -> None:
+        by_no = self._tasks.by_no
+        self._deadlines = [d for d in self._deadlines if _is_open(by_no.get(d[1]))]
+        heapq.heapify(self._deadlines)
+
     @property
     def wake_at(self) -> float:
         return min(
             (heap[0][0] for heap in (self._backoffs, self._deadlines) if heap), default=float("inf")
         )
+
+
+def _is_open(task: Task | None) -> bool:
+    return task is not None and task.status not in ENDED

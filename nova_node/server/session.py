@@ -29,7 +29,7 @@ from nova_node.core.signals import (
 )
 from nova_node.ports import Journal
 from nova_node.runtime import Runtime
-from nova_node.watch import Watch
+from nova_node.watch import Watch, size_bytes_of
 
 REPLY_BYTES_MAX = 4 << 20
 
@@ -146,14 +146,12 @@ class Session:
     def _fill(self, reply: tasks_pb2.SessionReply) -> None:
         unsent, size_bytes, count = self._unsent, 0, 0
         for event in unsent:
-            pb = reply.events.add()
-            event_to_pb(event, pb)
+            event_to_pb(event, reply.events.add())
             reply.seq = event.seq
             count += 1
-            if len(unsent) > 1:
-                size_bytes += pb.ByteSize()
-                if size_bytes > REPLY_BYTES_MAX:
-                    break
+            size_bytes += size_bytes_of(event)
+            if size_bytes > REPLY_BYTES_MAX:
+                break
         del unsent[:count]
 
 

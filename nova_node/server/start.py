@@ -28,6 +28,7 @@ from nova_node.core.errors import InUse
 from nova_node.ports import Blobs, Clock, Journal
 from nova_node.runtime import Runtime
 from nova_node.server.blobs import BlobsService
+from nova_node.server.guard import Guarded
 from nova_node.server.host import Host
 from nova_node.server.mesh import MeshService
 from nova_node.server.nodes import NodesService
@@ -79,7 +80,7 @@ class Server:
     ) -> None:
         self.peers.attach(runtime.post, runtime.post_member)
         runtime.peers = self.peers
-        server = self._server
+        server = Guarded(self._server)
         mesh_pb2_grpc.add_MeshServicer_to_server(
             MeshService(runtime, self.peers.owners, self._mesh, host),
             server,
@@ -93,7 +94,7 @@ class Server:
             server,
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        _reflect(server)
+        _reflect(self._server)
 
     async def start(self) -> None:
         await self._server.start()

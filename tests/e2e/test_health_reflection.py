@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import grpc
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 from nova_proto.v1 import nodes_pb2
 from nova_proto.v1.nodes_pb2_grpc import NodesStub
-from support.mesh import Mesh
+from support.mesh import Mesh, Node
 
 SERVICES = {
     "grpc.health.v1.Health",
@@ -21,42 +25,54 @@ SERVICES = {
 }
 
 
-def test_health_and_reflection_answer(mesh: Mesh) -> None:
-    node = mesh.start("only")
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with Mesh(tmp_path_factory.mktemp("mesh")) as mesh:
+        yield mesh.start("only")
+
+
+def test_health_and_reflection_answer(node: Node) -> None:
     with grpc.insecure_channel(node.address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         answer = health.Check(health_pb2.HealthCheckRequest(), timeout=5.0)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         described = ProtoReflectionDescriptorDatabase(channel)
         assert SERVICES <= set(described.get_services())
-        submit = described.FindFileContainingSymbol("nova.v1.Tasks.Submit")
-        assert submit.package == "nova.v1"
+        file = described.FindFileContainingSymbol("nova.v1.Tasks")
+        methods = [method.name for service in file.service for method in service.method]
+        assert "Submit" in methods
 
 
-def test_a_message_that_is_too_large_is_refused_and_the_node_lives(mesh: Mesh) -> None:
-    node = mesh.start("only")
+def test_a_message_that_is_too_large_is_refused_and_the_node_lives(node: Node) -> None:
     options = [("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(node.address, options=options) as channel:
         call = channel.unary_unary("/nova.v1.Tasks/Submit")
-        try:
+        with pytest.raises(grpc.RpcError) as raised:
             call(b"\x0a" * (32 << 20), timeout=10.0)
-        except grpc.RpcError as error:
-            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
+        error: Any = raised.value
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         status = NodesStub(channel).Status(nodes_pb2.StatusRequest(), timeout=5.0)
         assert status.node.member.name == "only"
 
 
-def test_bytes_that_are_no_request_are_refused_and_the_node_lives(mesh: Mesh) -> None:
-    node = mesh.start("only")
+UNARY = ("Tasks/Submit", "Tasks/Get", "Tasks/Watch", "Nodes/Drain", "Mesh/Probe", "Mesh/Sync")
+STREAMS = ("Tasks/Session", "Mesh/Work", "Blobs/Put")
+
+
+@pytest.mark.parametrize("method", [*UNARY, *STREAMS])
+def test_bytes_that_are_no_request_get_a_typed_error(node: Node, method: str) -> None:
+    garbage = b"\xff\xff\xff\xff"
     with grpc.insecure_channel(node.address) as channel:
-        for method in ("Tasks/Submit", "Tasks/Get", "Nodes/Drain", "Mesh/Probe", "Mesh/Sync"):
-            call = channel.unary_unary(f"/nova.v1.{method}")
-            try:
-                call(b"\xff\xff\xff\xff", timeout=5.0)
-            except grpc.RpcError as error:
-                code = error.code()  # type: ignore[attr-defined]
-                assert code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT)
-            else:
-                raise AssertionError(f"{method} took them")
+        if method in STREAMS:
+            call = channel.stream_stream(f"/nova.v1.{method}")(iter([garbage]), timeout=5.0)
+        else:
+            call = channel.unary_stream(f"/nova.v1.{method}")(garbage, timeout=5.0)
+        with pytest.raises(grpc.RpcError) as raised:
+            for _ in call:
+                pass
+        error: Any = raised.value
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "nova-error-bin" in dict(error.trailing_metadata())
         status = NodesStub(channel).Status(nodes_pb2.StatusRequest(), timeout=5.0)
         assert status.node.member.name == "only"
+    assert "Traceback" not in node.said()

@@ -262,6 +262,7 @@ def unrest(node: SimNode, peers: int) -> str:
     linked = [w for w in dispatch.workers.values() if w.up and w.credit.max_items]
     waiting = [f.key for f in dispatch.ready.flows() if f.head() is not None]
     found = {
+        "commits": node.unsynced,
         "unended tasks": engine.tasks.unended,
         "owed tasks": owner.owed(),
         "waiting flows": len(waiting),

@@ -325,6 +325,11 @@ class SimNode:
         self._waiting_turns.append(turn)
         self.disk.append(journaled, self.mine(lambda: self._committed(turn)))
 
+    @property
+    def unsynced(self) -> int:
+        """Turns that wait for the disk."""
+        return len(self._waiting_turns)
+
     def _committed(self, turn: Turn) -> None:
         turn.durable = True
         while self._waiting_turns and self._waiting_turns[0].durable:
