@@ -41,8 +41,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_NAME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+")
-_NAME_LENGTH = 100
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_-]{0,62}")
 _VARIADIC = 0x04 | 0x08
 _COROUTINE = 0x80 | 0x200
 
@@ -186,9 +185,9 @@ def capability(
     name: str, version: str = "1", *, limits: Limits = NODE_LIMITS, doc: str = ""
 ) -> Callable[[Callable[P, R]], Capability[P, R]]:
     """Make a function a capability named `area.verb`. Raises TypeError when it cannot be one."""
-    if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise TypeError(
-            f"{name[:_NAME_LENGTH]!r} is no capability name: use area.verb in lower case"
+            f"{name[:100]!r} is no capability name: use area.verb in lower case"
         )
     if not 0 < len(version) <= 32:
         raise TypeError(f"{name}: the version must have 1 to 32 characters")

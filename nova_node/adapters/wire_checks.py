@@ -85,7 +85,7 @@ _NODES_REMEMBERED_MAX = 4096
 
 _NODE = re.compile(r"[a-z0-9]{1,63}")
 _BLOB = re.compile(r"[0-9a-f]{64}")
-_CAPABILITY = re.compile(r"[a-z][a-z0-9_]{0,30}\.[a-z][a-z0-9_]{0,30}")
+_CAPABILITY = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_-]{0,62}")
 _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")

@@ -24,7 +24,6 @@ from nova_node.core.effects import (
     Revoke,
 )
 from nova_node.core.events import (
-    Accepted,
     Event,
     PeerChanged,
 )
@@ -84,10 +83,9 @@ class Engine:
         self.me = me
         self._out: list[Effect] = []
         tasks = Tasks()
-        for event in history:
-            # a forgetting that was cut short leaves events of a batch without its acceptance
-            if isinstance(event.fact, Accepted) or event.batch in tasks.batches:
-                tasks.apply(event)
+        orphans = tasks.replay(history)
+        if orphans:
+            self._out.append(Forget(sorted(orphans)))
         tasks.next_no = max(tasks.next_no, first_no, (incarnation - 1) * NUMBERS_A_LIFE + 1)
         self.tasks = tasks
         self.owner = Owner(me, incarnation, config.owner, rng, tasks, self._out)

@@ -348,8 +348,9 @@ class Owner:
 
     def heard(self, signal: Heard, now: float) -> None:
         worker = self.dispatch.workers.get(signal.node)
-        for said in signal.said if worker is not None else ():
-            task = worker.owed.get(said.no)
+        owed = worker.owed if worker is not None else {}
+        for said in signal.said:
+            task = owed.get(said.no)
             if task is not None and task.attempt == said.attempt:
                 self.record(Output(said), task.batch.first, now, task.batch.journaled)
 

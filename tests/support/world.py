@@ -48,7 +48,7 @@ class World:
         jobs = {}
         self.checks = Checks(self.works, jobs)
         count = rng.choice((2, 3, 3, 3, 4))
-        kept = rng.choice((60, 50_000))
+        kept = rng.choice((10, 50_000))
         self.nodes = [
             SimNode(
                 number,
@@ -57,7 +57,7 @@ class World:
                 self.works,
                 self.checks,
                 EngineConfig(
-                    OwnerConfig(retention=RetentionConfig(kept_max=kept, kept_s=5.0)),
+                    OwnerConfig(retention=RetentionConfig(kept_max=kept, kept_s=3.0)),
                     WorkerConfig(slots=rng.randint(1, 3), items_max=32),
                 ),
                 (("zone", f"z{number % 2}"),),

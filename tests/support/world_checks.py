@@ -163,6 +163,7 @@ class Checks:
     def __init__(self, works: Works, jobs: dict[str, Job]) -> None:
         self._works, self._jobs = works, jobs
         self._ledgers: dict[int, Ledger] = {}
+        self._nodes: list[SimNode] = []
         self._tickets: dict[tuple[int, int], Ticket] = {}
         #: (observer, its life, peer): incarnation that it saw dead
         self._dead: dict[tuple[int, int, str], int] = {}
@@ -171,6 +172,7 @@ class Checks:
         known = self._ledgers.get(node.number)
         if known is None:
             known = self._ledgers[node.number] = Ledger(node, self._jobs)
+            self._nodes.append(node)
         return known
 
     def performed(self, node: SimNode, effects: Sequence[Effect]) -> None:
@@ -215,8 +217,9 @@ class Checks:
                     f"node {node.number}: link {number} counts {link.outstanding} attempts, "
                     f"{here[number]} are here"
                 )
+        adopted = sum(len(n.engine.owner.shards._origins) for n in self._nodes if n.up)
         for peer in node.engine.owner.dispatch.workers.values():
-            if len(peer.owed) > config.items_max + len(node.engine.owner.shards._origins):
+            if len(peer.owed) > config.items_max + adopted:
                 raise Violation(f"node {node.number}: {len(peer.owed)} tasks at one worker")
 
     # ------------------------------------------------------------ at the end

@@ -75,9 +75,9 @@ class Disk:
     def forget_some(self, batches: Iterable[int]) -> None:
         """What a process killed while it forgets leaves of a batch has no beginning."""
         for batch in batches:
-            rows = [e for e in self._events if e.batch == batch]
-            gone = set(map(id, rows[: self._clock.rng.randint(0, len(rows))]))
-            self._events = [e for e in self._events if id(e) not in gone]
+            rows = [e.seq for e in self._events if e.batch == batch]
+            gone = set(rows[: self._clock.rng.randint(0, len(rows))])
+            self._events = [e for e in self._events if e.seq not in gone]
 
     def close(self) -> None:
         self._writing = len(self._waiting)

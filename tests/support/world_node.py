@@ -138,6 +138,7 @@ class SimNode:
         self._member_mail: deque[MemberSignal] = deque()
         self._waiting_turns: deque[Turn] = deque()
         self._scheduled, self._spins, self._timer_at = False, 0, float("inf")
+        self._forgetting: Sequence[int] = ()
         self.workers: dict[str, Stream] = {}
         self.owners: dict[int, Stream] = {}
         self._links = count(1)
@@ -169,6 +170,7 @@ class SimNode:
     def crash(self, silent: bool = False) -> None:
         self.up, self.silent = False, silent
         self.life += 1
+        self.disk.forget_some(self._forgetting)
         self.disk.crash()
         for stream in list(self.net.streams):
             if stream.owner is self:
@@ -301,12 +303,21 @@ class SimNode:
                 case FetchCard(_, address):
                     self._fetch_card(address)
                 case Forget(batches):
-                    self._soon(0.005, lambda gone=batches: self.disk.forget(gone))
+                    self._forget(batches)
                 case Drained():
                     self._perform_member(self.membership.leave(self.clock.now))
                     self._later(0.05, self.stop)
         if turn.events or turn.answers:
             self.commit(turn)
+
+    def _forget(self, batches: Sequence[int]) -> None:
+        self._forgetting = batches
+
+        def forget() -> None:
+            self.disk.forget(batches)
+            self._forgetting = ()
+
+        self._soon(0.5, forget)
 
     def _send(self, node: str, effect: Effect) -> None:
         stream = self.workers.get(node)
