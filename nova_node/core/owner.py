@@ -175,7 +175,9 @@ class Owner:
 
     def place(self, now: float) -> None:
         """Hand out all that there is room for."""
-        again = not self.draining
+        if self.draining:
+            return
+        again = bool(self.dispatch.ready)
         while again:
             again = False
             for worker, tasks in self.dispatch.pick(now):
@@ -184,7 +186,7 @@ class Owner:
                     tasks = [t for t in tasks if t.parent is not None]
                 if tasks:
                     self._assign(worker, tasks, now)
-        recall = None if self.draining else self.dispatch.recall(now)
+        recall = self.dispatch.recall(now)
         if recall is not None:
             self.out.append(Recall(recall[0].node, recall[1]))
 

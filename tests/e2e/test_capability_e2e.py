@@ -139,7 +139,9 @@ def test_a_crash_costs_an_attempt_and_no_node(nodes: list[Node], how: str) -> No
 def test_limits_of_time_and_memory_end_an_attempt(nodes: list[Node]) -> None:
     async def scene() -> None:
         async with nodes[0].client() as client:
-            slow = await failure_of(client, "sample.hang", limits=Limits(wall_s=0.3), max_attempts=1)
+            slow = await failure_of(
+                client, "sample.hang", limits=Limits(wall_s=0.3), max_attempts=1
+            )
             assert slow.code == "wall_limit"
             fat = await failure_of(
                 client,

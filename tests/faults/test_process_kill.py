@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.mesh import Mesh, Node, met, run
+from support.mesh import Mesh, met, run
 from support.queue_check import Ledger, quantiles
 
 MODULE = ("--capability", "support.mesh_capabilities")
@@ -37,19 +37,18 @@ def test_a_worker_is_killed(mesh: Mesh, tmp_path: Path, kills: int) -> None:
             ledger.watch()
             over = asyncio.Event()
             submitting = asyncio.create_task(ledger.keep_submitting(over))
-            killed: list[tuple[Node, float]] = []
+            killed: list[tuple[str, float]] = []
             for _ in range(kills):
                 await asyncio.sleep(ledger.random.uniform(0.1, 0.6))
                 victim = ledger.random.choice(workers)
-                killed.append((victim, time.time()))
+                killed.append((victim.id, time.time()))
                 await asyncio.to_thread(victim.kill)
                 await asyncio.to_thread(victim.restart)
                 await met(client, 4)
             over.set()
             await submitting
             verdict = await ledger.settle()
-            for victim, at in killed:
-                took_s.extend(ledger.reassigned_after_s(victim.id, at))
+            took_s.extend(ledger.reassigned_after_s(killed))
             assert verdict.clean, verdict
             assert verdict.submitted > 10 * kills
 

@@ -45,7 +45,7 @@ class Node:
         self.spawn()
 
     def spawn(self) -> None:
-        """Start it, at the address it had if it had one."""
+        """Start it, at the address that it had when it was asked for."""
         options = [*self._command, NODE, "start", "--name", self.name, "--mesh", self._mesh.name]
         options += ["--data-dir", str(self.data_dir)]
         if "--listen" not in self._options:

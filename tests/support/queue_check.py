@@ -10,6 +10,7 @@ import asyncio
 import random
 import statistics
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import NamedTuple
@@ -58,7 +59,7 @@ class Ledger:
 
     # ------------------------------------------------------------ while the faults happen
 
-    async def submit(self, task_s: float = 0.03) -> None:
+    async def submit(self, task_s: float = 0.08) -> None:
         """The next number; returns when it is acknowledged."""
         number = len(self.tasks)
         args = {"path": str(self._marks), "number": number, "seconds": task_s}
@@ -138,14 +139,15 @@ class Ledger:
             sum(1 for count in starts.values() if count > 1),
         )
 
-    def reassigned_after_s(self, node: str, killed_at: float) -> list[float]:
-        """For each attempt that a kill cost: from the kill to the next assignment of its task."""
+    def reassigned_after_s(self, kills: Sequence[tuple[str, float]]) -> list[float]:
+        """`kills` are (node id, time). For each attempt that one cost: until its task was given out
+        again."""
         took: list[float] = []
         for at, where, task in self.retried:
-            if where == node and killed_at <= at < killed_at + 30.0:
-                later = [t for t in self.assigned.get(task, []) if t >= at]
-                if later:
-                    took.append(min(later) - killed_at)
+            before = [killed_at for node, killed_at in kills if node == where and killed_at <= at]
+            later = [given_at for given_at in self.assigned.get(task, []) if given_at >= at]
+            if before and later:
+                took.append(min(later) - max(before))
         return took
 
 

@@ -22,7 +22,7 @@ from nova_node.core.retention import RetentionConfig
 from nova_node.core.retention import RetentionConfig
 from nova_node.core.worker import WorkerConfig
 
-FAULTS_S = 8.0
+FAULTS_S = 10.0
 QUIET_MAX_S = 120.0
 TURNS_MAX_A_SECOND = 2000
 """Of one node, averaged over a run: more is a loop that spins."""
@@ -73,9 +73,9 @@ class World:
         clock, rng = self.clock, self.clock.rng
         for node in self.nodes:
             self.faults.start(node)
-        for _ in range(rng.randint(6, 22)):
+        for _ in range(rng.randint(8, 30)):
             self.clients.submit_later(rng.uniform(0.0, FAULTS_S))
-        self.faults.plan(rng.randint(0, 8), FAULTS_S)
+        self.faults.plan(rng.randint(0, 10), FAULTS_S)
         clock.run(FAULTS_S)
         self.faults.end()
         self._come_to_rest()

@@ -217,6 +217,9 @@ class Checks:
                     f"node {node.number}: link {number} counts {link.outstanding} attempts, "
                     f"{here[number]} are here"
                 )
+        for origin in node.engine.owner.shards._origins.values():
+            if origin.link not in worker.links:
+                raise Violation(f"node {node.number} works on for an owner that is gone")
         adopted = sum(len(n.engine.owner.shards._origins) for n in self._nodes if n.up)
         for peer in node.engine.owner.dispatch.workers.values():
             if len(peer.owed) > config.items_max + adopted:

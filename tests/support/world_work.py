@@ -123,15 +123,14 @@ class Works:
             parts = [json.loads(self.bytes_of(part)) for part in attempt.parts]
             return Answer(self._value([x for part in parts for x in part], args, keep), after_s)
         if args["nest"] and attempt.depth < 3 and end - first >= 4:
-            return Answer(self._cut(args, 2), after_s)
+            return Answer(self._cut(args, min(args["nest"], end - first)), after_s)
         return Answer(self._value(list(range(first, end)), args, keep), after_s)
 
     def _cut(self, args: dict[str, Any], count: int) -> tuple[Call, ...]:
         first, size = args["a"], args["b"] - args["a"]
         edges = [first + size * i // count for i in range(count + 1)] if count else []
         return tuple(
-            Call(json.dumps(args | {"a": a, "b": b}).encode())
-            for a, b in itertools.pairwise(edges)
+            Call(json.dumps(args | {"a": a, "b": b}).encode()) for a, b in itertools.pairwise(edges)
         )
 
     def _value(self, value: list[int], args: dict[str, Any], keep: Keep) -> Value:
@@ -162,7 +161,7 @@ def make_job(rng: random.Random, unit: str, labels: list[tuple[str, str]]) -> Jo
         priority=rng.choice((5, 5, 5, 2, 8)),
         max_attempts=MAX_ATTEMPTS,
     )
-    cancel = rng.uniform(0.0, 1.0) if rng.random() < 0.08 else 0.0
+    cancel = rng.uniform(0.0, rng.choice((0.02, 1.0))) if rng.random() < 0.12 else 0.0
     match kind:
         case "slow":
             args["s"] = 2.0
@@ -200,23 +199,21 @@ def _list_job(
     first, size = rng.randrange(1000), rng.choice((1, 7, 20, 40))
     cut = 0 if empty else min(size, rng.choice((1, 3, 9, 20)))
     args |= {
-        "a": first,
-        "b": first + size,
-        "cut": cut,
-        "nest": rng.random() < 0.3,
-        "blob": rng.random() < 0.5,
-        "s": 0.1,
-        "fail": rng.choice(("", "", "raise", "die")),
-        "times": rng.choice((1, 1, 1, 9)),
+        **{"a": first, "b": first + size, "cut": cut},
+        **{"nest": rng.choice((0, 0, 2, 5)), "blob": rng.random() < 0.5},
+        **{"s": rng.choice((0.0, 0.1)), "times": rng.choice((1, 1, 9))},
+        "fail": rng.choice(("", "", "raise", "die", "fatal")),
     }
+    if rng.random() < 0.2:
+        cancel_s = rng.uniform(0.0, 0.2)
     demand = _of(demand, "sim.list")
     if empty:
         return Job(demand, args, None, "split_empty", cancel_after_s=cancel_s)
     charged = frozenset({"raised", "worker_died"}) if args["fail"] else frozenset[str]()
     value = list(range(first, first + size))
     code = ""
-    if args["fail"] and args["times"] >= MAX_ATTEMPTS:
-        code = "raised" if args["fail"] == "raise" else "worker_died"
+    if args["fail"] == "fatal" or (args["fail"] and args["times"] >= MAX_ATTEMPTS):
+        code = "worker_died" if args["fail"] == "die" else "raised"
     return Job(demand, args, value, code, 0, charged, cancel_s)
 
 
