@@ -82,3 +82,11 @@ def test_a_required_parameter_says_how_to_give_it():
     assert signature(needs) == "a.b message:str [n:int]"
     with pytest.raises(click.UsageError, match="--arg message=STR"):
         parse(needs, [], None, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("hi", "hi"), ('"hi"', "hi"), ("[1]", [1]), ("1.5", 1.5), ("a b", "a b")]
+)
+def test_a_json_parameter_takes_a_bare_word(text: str, value: object):
+    args, _ = parse(TYPED, [f"any={text}"], None, [])
+    assert args["any"] == value

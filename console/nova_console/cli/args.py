@@ -89,6 +89,16 @@ def _json_object(text: str | None) -> dict[str, Any]:
     return value  # pyright: ignore[reportUnknownVariableType]
 
 
+def _json_or_word(text: str) -> Any:
+    """JSON, or a bare word as it is; what begins like JSON must be JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        if text[:1] in ("{", "[", '"'):
+            raise
+        return text
+
+
 def _bool(text: str) -> bool:
     if text.lower() in _TRUE:
         return True
@@ -102,13 +112,13 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "int": int,
     "float": float,
     "bool": _bool,
-    "json": json.loads,
+    "json": _json_or_word,
 }
 
 
 def _typed(capability: Capability, name: str, type_: str, text: str) -> Any:
     try:
-        return _READERS.get(type_, json.loads)(text)
+        return _READERS.get(type_, _json_or_word)(text)
     except ValueError:
         raise _wrong(capability, f"{name} takes {type_}, not {text!r}") from None
 
