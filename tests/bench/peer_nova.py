@@ -1,19 +1,43 @@
-"""Nova: an owner without slots and worker nodes of one slot each, all processes of their own."""
+"""Nova: one node or several, each a process of its own, as `SLOTS` tells for each test."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from bench.mesh import Mesh
-from bench.peer import WORKERS, Peer
+from bench.peer import Peer
 from nova_client import Call, Client, Status, Task
 
 Tasks = list[Task]
+T = TypeVar("T")
+
+#: slots of each node; the client talks to the first. One node with a slot a core is Nova's ordinary
+#: set-up on one machine; tests that name a second node, or kill one, have it.
+SLOTS = {"a": (0, 1), "b": (1, 1), "c": (2,), "d": (2,), "e": (0, 1, 1), "f": (2,)}
+
+
+class Loop:
+    """An event loop in a thread of its own that never rests, as a program that uses Nova has one.
+    (A loop that is stopped between calls costs tens of milliseconds for each large message.)"""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
 class JournaledPeer(Peer):
@@ -21,7 +45,7 @@ class JournaledPeer(Peer):
 
     def start(self) -> None:
         self._mesh = Mesh(self.scratch)
-        self._runner = asyncio.Runner()
+        self._loop = Loop()
         try:
             self._start()
         except BaseException:
@@ -29,44 +53,43 @@ class JournaledPeer(Peer):
             raise
 
     def _start(self) -> None:
-        if self.case == "f":
-            self._mesh.spawn("only", "--no-mdns", "--slots", str(WORKERS))
-            self._client = Client(self._mesh.address("only"))
-            self._runner.run(self._client.connect())
-            return
-        self._mesh.spawn("owner", "--no-mdns", "--slots", "0")
-        address = self._mesh.address("owner")
-        for number in range(WORKERS):
-            self._mesh.spawn(f"worker-{number}", "--no-mdns", "--slots", "1", "--peer", address)
+        first, *others = SLOTS[self.case]
+        self._mesh.spawn("first", "--no-mdns", "--slots", str(first))
+        address = self._mesh.address("first")
+        for number, slots in enumerate(others):
+            self._mesh.spawn(
+                f"other-{number}", "--no-mdns", "--slots", str(slots), "--peer", address
+            )
         self._client = Client(address)
-        self._runner.run(self._meet())
+        self._loop.run(self._client.connect())
+        if self.case != "f":
+            self._loop.run(self._meet(sum(SLOTS[self.case])))
 
-    async def _meet(self) -> None:
-        """Connect, and wait until a task has run on each worker."""
-        await self._client.connect()
+    async def _meet(self, workers: int) -> None:
+        """Wait until a task has run on each worker process."""
         met: set[int] = set()
-        while len(met) < WORKERS:
+        while len(met) < workers:
             tasks = await self._client.submit_many(_calls("worker_pid", range(4)))
             met |= {await task.result(30.0) for task in tasks}
 
     def stop(self) -> None:
         try:
-            self._runner.run(self._client.close())
+            self._loop.run(self._client.close())
         finally:
-            self._runner.close()
+            self._loop.close()
             self._mesh.stop()
 
     def begin(self, work: str, arguments: Sequence[Any]) -> Tasks:
-        return self._runner.run(self._submit(work, arguments))
+        return self._loop.run(self._submit(work, arguments))
 
     async def _submit(self, work: str, arguments: Sequence[Any]) -> Tasks:
         return await self._client.submit_many(_calls(work, arguments), durability=self.durability)
 
     def finish(self, begun: Tasks) -> list[Any]:
-        return self._runner.run(_results(begun))
+        return self._loop.run(_results(begun))
 
     def count(self, begun: Tasks, timeout_s: float) -> int:
-        self._runner.run(_settle(begun, timeout_s))
+        self._loop.run(_settle(begun, timeout_s))
         outcomes = (task.outcome for task in begun)
         return sum(outcome is not None and outcome.status is Status.DONE for outcome in outcomes)
 
@@ -74,7 +97,7 @@ class JournaledPeer(Peer):
         async def submit_and_gather() -> list[Any]:
             return await _results(await self._submit(work, arguments))
 
-        return self._runner.run(submit_and_gather())
+        return self._loop.run(submit_and_gather())
 
     def round_trips_s(self, count: int) -> list[float]:
         async def measure() -> list[float]:
@@ -85,7 +108,7 @@ class JournaledPeer(Peer):
                 took.append(time.perf_counter() - begin)
             return took
 
-        return self._runner.run(measure())
+        return self._loop.run(measure())
 
     def count_words(self, path: Path) -> Counter[str]:
         """One task, which the mesh splits and merges: what a user of Nova would write."""
@@ -96,7 +119,7 @@ class JournaledPeer(Peer):
             )
             return Counter(await task.result())
 
-        return self._runner.run(measure())
+        return self._loop.run(measure())
 
     def node_pids(self, worker_pid: int) -> list[int]:
         return self._mesh.pids(self._mesh.node_of(worker_pid))
