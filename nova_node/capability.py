@@ -186,9 +186,7 @@ def capability(
 ) -> Callable[[Callable[P, R]], Capability[P, R]]:
     """Make a function a capability named `area.verb`. Raises TypeError when it cannot be one."""
     if not _NAME.fullmatch(name):
-        raise TypeError(
-            f"{name[:100]!r} is no capability name: use area.verb in lower case"
-        )
+        raise TypeError(f"{name[:100]!r} is no capability name: use area.verb in lower case")
     if not 0 < len(version) <= 32:
         raise TypeError(f"{name}: the version must have 1 to 32 characters")
 

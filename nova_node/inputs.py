@@ -79,7 +79,8 @@ class Inputs:
         for key, attempt in zip(keys, attempts, strict=True):
             try:
                 await self._fetch_all(attempt)
-            except NovaError as error:
+            except Exception as raised:
+                error = _typed(raised)
                 failure = Failure("blob_unavailable", error.message, error.fix, retryable=True)
                 outcome = Outcome(attempt.no, attempt.attempt, Status.FAILED, None, failure)
                 self._tell(Ran(slot, (RanItem(key, outcome),)))
@@ -130,12 +131,21 @@ class Inputs:
         failure: Failure | None = None
         try:
             await self._fetch_blob(blob)
-        except NovaError as error:
+        except Exception as raised:
+            error = _typed(raised)
             unavailable = Unavailable(
                 f"the result could not be fetched: {error.message}", error.fix
             )
             failure = unavailable.failure()
         self._tell(Pulled(no, attempt, value, failure))
+
+
+def _typed(error: Exception) -> NovaError:
+    """Whatever went wrong, the attempt gets an answer."""
+    if isinstance(error, NovaError):
+        return error
+    log.error("a bug in Nova: a blob could not be fetched", exc_info=error)
+    return NovaError(f"{type(error).__name__}: {error}")
 
 
 def _needs_blobs(attempt: Attempt) -> bool:

@@ -59,13 +59,10 @@ class Watch:
         """All that memory holds."""
         return [event for event, _ in self._recent]
 
-    def recent(self, from_seq: int) -> list[Event] | None:
-        """Announced events from `from_seq` on, or None when memory does not reach so far back."""
-        if from_seq > self.seq:
-            return []
-        if not self._recent or self._recent[0][0].seq > from_seq:
-            return None
-        return [event for event, _ in self._recent if event.seq >= from_seq]
+    def recent(self, from_seq: int) -> tuple[list[Event], int]:
+        """What memory holds from `from_seq` on, and the seq from which on it holds everything."""
+        held = [event for event, _ in self._recent if event.seq >= from_seq]
+        return held, self._recent[0][0].seq if self._recent else self.seq + 1
 
 
 def size_bytes_of(event: Event) -> int:

@@ -41,6 +41,11 @@ from nova_node.core.model import (
 )
 from nova_node.core.tasks import Batch, Task, Tasks
 
+PATIENCE = 3
+"""Failed tries of a merge to get its parts, before they are made again."""
+REMAKES_MAX = 10
+"""Of one part."""
+
 
 class Books(Protocol):
     """What of the owner is needed here."""
@@ -247,13 +252,17 @@ class Shards:
     # ------------------------------------------------------------ trouble
 
     def recover(self, task: Task, failure: Failure, now: float) -> bool:
-        """A merge missed parts: those whose node is gone are made again. Whether that is under way."""
+        """A merge missed parts: those whose node is gone are made again, and after a few tries all
+        that are blobs, since a node may have lost one. Whether that is under way."""
         if task.phase is not Phase.MERGE or failure.code != "blob_unavailable":
             return False
         parent, books = task.parent, self._books
         assert parent is not None
-        lost = [books.tasks.by_no[no] for no in task.parts if self._is_lost(books.tasks.by_no[no])]
-        if not lost:
+        blobs = [p for no in task.parts if _is_blob(p := books.tasks.by_no[no])]
+        lost = [part for part in blobs if self._is_lost(part)]
+        if not lost and task.losses >= PATIENCE:
+            lost = blobs
+        if not lost or any(part.losses >= REMAKES_MAX for part in lost):
             return False
         self._fanouts[parent.no].withdrew(task)
         books.finish(task.batch, [Outcome(task.no, task.attempt, Status.CANCELLED)], now)
@@ -264,11 +273,9 @@ class Shards:
         return True
 
     def _is_lost(self, part: Task) -> bool:
-        value = part.outcome.value if part.outcome else None
-        if value is None or value.blob is None:
-            return False
-        workers = self._books.dispatch.workers
-        return not any(node in workers and workers[node].up for node in value.blob.holders)
+        blob, workers = _value(part).blob, self._books.dispatch.workers
+        assert blob is not None
+        return not any(node in workers and workers[node].up for node in blob.holders)
 
     def wants(self, task: Task) -> bool:
         """After replay: whether this waiting task is still of use."""
@@ -295,6 +302,10 @@ class Shards:
                 self._books.finish(child.batch, [outcome], now)
             elif child.status is Status.DONE and child.phase is not Phase.SPLIT:
                 self._advance(parent, child, now)
+
+
+def _is_blob(part: Task) -> bool:
+    return _value(part).blob is not None
 
 
 def _value(task: Task) -> Value:

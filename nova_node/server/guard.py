@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -12,8 +11,6 @@ from google.protobuf.message import DecodeError
 
 from nova_node.adapters.grpc_settings import abort
 from nova_node.core.errors import Invalid
-
-LAST_WRITE_S = 0.05
 
 _UNREADABLE = object()
 
@@ -84,10 +81,11 @@ def _guard(handler: Any) -> Any:
 
 def _guard_stream(run: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     async def guarded(requests: Any, context: Any) -> Any:
+        # by itself, it would go with the first write, and an abort beside that fails inside grpc
+        await context.send_initial_metadata(())
         try:
             return await run(requests, context)
         except DecodeError:
-            await asyncio.sleep(LAST_WRITE_S)  # grpc cannot abort while a write is under way
             await abort(context, _unreadable())
 
     return guarded

@@ -158,10 +158,12 @@ class Session:
 async def catch_up(
     watch: Watch, journal: Journal, from_seq: int, last: int
 ) -> AsyncIterator[Event]:
-    """Events from `from_seq` to `last`: from memory, or where that does not reach, from the journal."""
-    recent = watch.recent(from_seq)
-    if recent is None:
-        recent = await asyncio.to_thread(lambda: list(journal.read(from_seq)))
+    """Events from `from_seq` to `last`: from memory, those before from the journal."""
+    recent, begin = watch.recent(from_seq)
+    if from_seq < begin:
+        for event in await asyncio.to_thread(lambda: list(journal.read(from_seq))):
+            if event.seq < begin and event.seq <= last:
+                yield event
     for event in recent:
         if event.seq <= last:
             yield event

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import grpc.aio
@@ -33,8 +33,9 @@ from nova_node.core.signals import (
 from nova_node.core.tasks import Task
 from nova_node.ports import Clock, Journal
 from nova_node.runtime import Runtime
-from nova_node.server.session import Session, catch_up
+from nova_node.server.session import REPLY_BYTES_MAX, Session, catch_up
 from nova_node.server.views import explanation_view, task_view
+from nova_node.watch import size_bytes_of
 
 log = logging.getLogger("nova.server")
 
@@ -85,11 +86,12 @@ class TasksService(TasksServicer):
         batches = frozenset(request.batches)
         try:
             async for events in self._follow(request.from_seq):
-                reply = tasks_pb2.WatchReply(seq=events[-1].seq)
-                for event in events:
-                    if not batches or event.batch in batches:
-                        event_to_pb(event, reply.events.add())
-                yield reply
+                for piece in _pieces(events):
+                    reply = tasks_pb2.WatchReply(seq=piece[-1].seq)
+                    for event in piece:
+                        if not batches or event.batch in batches:
+                            event_to_pb(event, reply.events.add())
+                    yield reply
         except NovaError as error:
             await abort(context, error)
 
@@ -297,6 +299,19 @@ class TasksService(TasksServicer):
                 time=event.time,
             )
         return replies
+
+
+def _pieces(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    """In order, each small enough for one message."""
+    piece: list[Event] = []
+    size_bytes = 0
+    for event in events:
+        size_bytes += size_bytes_of(event)
+        if piece and size_bytes > REPLY_BYTES_MAX:
+            yield piece
+            piece, size_bytes = [], size_bytes_of(event)
+        piece.append(event)
+    yield piece
 
 
 def _family(task: Task) -> set[int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -16,10 +18,7 @@ MODULE = ["--capability", "support.mesh_capabilities", "--slots", "1"]
 
 
 async def running(node: Node, path: Path) -> None:
-    async def begun() -> bool:
-        return path.exists()
-
-    await eventually(begun, f"a task to run on {node.name}")
+    await asyncio.to_thread(wait_for, path.exists, f"a task to run on {node.name}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -46,7 +45,7 @@ def test_it_says_so_and_takes_no_new_work(mesh: Mesh, tmp_path: Path) -> None:
 
     def health() -> int:
         with grpc.insecure_channel(node.address) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             return stub.Check(health_pb2.HealthCheckRequest(), timeout=5.0).status
 
     async def scene() -> None:
@@ -57,8 +56,8 @@ def test_it_says_so_and_takes_no_new_work(mesh: Mesh, tmp_path: Path) -> None:
             assert health() == health_pb2.HealthCheckResponse.SERVING
             node.signal(signal.SIGTERM)
             wait_for(lambda: health() == health_pb2.HealthCheckResponse.NOT_SERVING, "draining")
+            args = {"path": str(marks), "number": 1, "seconds": 0}
             with pytest.raises(Refused, match="drain"):
-                args = {"path": str(marks), "number": 1, "seconds": 0}
                 await client.submit("mesh.mark", args)
             go.touch()
             assert await task.result(20.0) == "said"

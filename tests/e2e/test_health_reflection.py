@@ -31,13 +31,18 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         yield mesh.start("only")
 
 
+def serves(channel: grpc.Channel) -> bool:
+    stub: Any = NodesStub(channel)
+    return stub.Status(nodes_pb2.StatusRequest(), timeout=5.0).node.member.name == "only"
+
+
 def test_health_and_reflection_answer(node: Node) -> None:
     with grpc.insecure_channel(node.address) as channel:
-        health = health_pb2_grpc.HealthStub(channel)
+        health: Any = health_pb2_grpc.HealthStub(channel)
         answer = health.Check(health_pb2.HealthCheckRequest(), timeout=5.0)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
         described = ProtoReflectionDescriptorDatabase(channel)
-        assert SERVICES <= set(described.get_services())
+        assert set(described.get_services()) >= SERVICES
         file = described.FindFileContainingSymbol("nova.v1.Tasks")
         methods = [method.name for service in file.service for method in service.method]
         assert "Submit" in methods
@@ -46,13 +51,13 @@ def test_health_and_reflection_answer(node: Node) -> None:
 def test_a_message_that_is_too_large_is_refused_and_the_node_lives(node: Node) -> None:
     options = [("grpc.max_send_message_length", -1)]
     with grpc.insecure_channel(node.address, options=options) as channel:
-        call = channel.unary_unary("/nova.v1.Tasks/Submit")
+        caller: Any = channel
+        call = caller.unary_unary("/nova.v1.Tasks/Submit")
         with pytest.raises(grpc.RpcError) as raised:
             call(b"\x0a" * (32 << 20), timeout=10.0)
         error: Any = raised.value
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        status = NodesStub(channel).Status(nodes_pb2.StatusRequest(), timeout=5.0)
-        assert status.node.member.name == "only"
+        assert serves(channel)
 
 
 UNARY = ("Tasks/Submit", "Tasks/Get", "Tasks/Watch", "Nodes/Drain", "Mesh/Probe", "Mesh/Sync")
@@ -63,16 +68,16 @@ STREAMS = ("Tasks/Session", "Mesh/Work", "Blobs/Put")
 def test_bytes_that_are_no_request_get_a_typed_error(node: Node, method: str) -> None:
     garbage = b"\xff\xff\xff\xff"
     with grpc.insecure_channel(node.address) as channel:
+        caller: Any = channel
         if method in STREAMS:
-            call = channel.stream_stream(f"/nova.v1.{method}")(iter([garbage]), timeout=5.0)
+            call = caller.stream_stream(f"/nova.v1.{method}")(iter([garbage]), timeout=5.0)
         else:
-            call = channel.unary_stream(f"/nova.v1.{method}")(garbage, timeout=5.0)
+            call = caller.unary_stream(f"/nova.v1.{method}")(garbage, timeout=5.0)
         with pytest.raises(grpc.RpcError) as raised:
             for _ in call:
                 pass
         error: Any = raised.value
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert "nova-error-bin" in dict(error.trailing_metadata())
-        status = NodesStub(channel).Status(nodes_pb2.StatusRequest(), timeout=5.0)
-        assert status.node.member.name == "only"
+        assert serves(channel)
     assert "Traceback" not in node.said()

@@ -1,11 +1,13 @@
 """A package of capabilities, installed as its users would, runs."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.mesh import Mesh, met, run
 from support.stage import Stage, attempt, value
 
 from nova_node.adapters.executor_process import ProcessExecutor
@@ -64,3 +66,21 @@ def test_an_installed_plug_in_runs(
             assert value(merged) == b'"the-longest-word"'
 
     asyncio.run(scene())
+
+
+def test_an_installed_plug_in_runs_on_a_node(installed: Path, tmp_path: Path, mesh: Mesh) -> None:
+    """Found by its entry point alone, offered to a node that lacks it, called by name."""
+    mesh.environment["PYTHONPATH"] += os.pathsep + str(installed)
+    mesh.start("has", "--slots", "1")
+    mesh.environment["PYTHONPATH"] = mesh.environment["PYTHONPATH"].rpartition(os.pathsep)[0]
+    lacks = mesh.start("lacks", "--slots", "1")
+    (tmp_path / "text").write_bytes(TEXT)
+
+    async def offered() -> None:
+        async with lacks.client() as client:
+            await met(client, 2)
+
+    run(offered())
+    done = mesh.nova("run", "example.longest", "--input", str(tmp_path / "text"), node=lacks)
+    assert done.returncode == 0, done.stderr
+    assert "the-longest-word" in done.stdout

@@ -45,7 +45,7 @@ def test_listening_beyond_this_machine(mesh: Mesh, address: str) -> None:
 
 def test_a_busy_port(mesh: Mesh) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
-        address = "127.0.0.1:%d" % busy.getsockname()[1]
+        address = f"127.0.0.1:{busy.getsockname()[1]}"
         refused(mesh.start("late", "--listen", address), 1, address, "--listen")
     first = mesh.start("first")
     refused(mesh.start("same", "--listen", first.address), 1, first.address)

@@ -36,7 +36,8 @@ def test_a_worker_is_killed(mesh: Mesh, tmp_path: Path, kills: int) -> None:
             ledger = Ledger(client, tmp_path / "marks", seed())
             ledger.watch()
             over = asyncio.Event()
-            submitting = asyncio.create_task(ledger.keep_submitting(over))
+            # all six slots are busy, and little waits: a lost task is not behind many others
+            submitting = asyncio.create_task(ledger.keep_submitting(over, open_max=8))
             killed: list[tuple[str, float]] = []
             for _ in range(kills):
                 await asyncio.sleep(ledger.random.uniform(0.1, 0.6))

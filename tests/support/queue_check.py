@@ -1,6 +1,6 @@
 """The total-queue check: what was acknowledged, what really ran, what was answered and announced.
 
-`mesh.mark` writes a line when it starts and one when it ends, so the file tells what ran whatever the
+CAPABILITY writes a line when it starts and one when it ends, so the file tells what ran whatever the
 mesh says. `Ledger` submits such tasks, one number each, and reads the owner's events beside them.
 """
 
@@ -20,6 +20,9 @@ from nova_client.event import Accepted, Assigned, Finished, Retried
 from support.mesh import eventually
 
 RESULT_S = 60.0
+OPEN_MAX = 40
+PAUSE_S = 0.04
+CAPABILITY = "mesh.mark"
 
 
 class Verdict(NamedTuple):
@@ -63,13 +66,15 @@ class Ledger:
         """The next number; returns when it is acknowledged."""
         number = len(self.tasks)
         args = {"path": str(self._marks), "number": number, "seconds": task_s}
-        self.tasks[number] = await self.client.submit("mesh.mark", args, max_attempts=20)
+        self.tasks[number] = await self.client.submit(CAPABILITY, args, max_attempts=20)
 
-    async def keep_submitting(self, until: asyncio.Event, pause_s: float = 0.02) -> None:
+    async def keep_submitting(self, until: asyncio.Event, open_max: int = OPEN_MAX) -> None:
+        """At random moments, as long as fewer than `open_max` tasks are open."""
         while not until.is_set():
-            for _ in range(self.random.randint(1, 4)):
-                await self.submit()
-            await asyncio.sleep(self.random.uniform(0, 2 * pause_s))
+            if sum(not task.done for task in self.tasks.values()) < open_max:
+                for _ in range(self.random.randint(1, 4)):
+                    await self.submit()
+            await asyncio.sleep(self.random.uniform(0.0, PAUSE_S))
 
     def watch(self) -> None:
         self._watching = asyncio.create_task(self._watch())
@@ -110,14 +115,17 @@ class Ledger:
         return self._compare(await self._accepted())
 
     async def _accepted(self) -> int:
-        """Tasks in the owner's books, from its journal."""
-        seq, count = (await self.client.status()).seq, 0
+        """Tasks in the owner's books: told from the beginning again, until the end of the last one."""
+        count, last = 0, max(self.tasks.values(), key=lambda task: task.no).id
         async with aclosing(self.client.watch(1)) as events:
             async for event in events:
-                if isinstance(event.fact, Accepted):
-                    count += event.fact.count
-                if event.seq >= seq:
-                    break
+                match event.fact:
+                    case Accepted(count=more, capabilities=(name,)) if name == CAPABILITY:
+                        count += more
+                    case Finished(outcomes=outcomes) if last in [each.id for each in outcomes]:
+                        break
+                    case _:
+                        pass
         return count
 
     def _compare(self, accepted: int) -> Verdict:

@@ -14,11 +14,10 @@ from support.world_clock import START, Clock, Violation
 from support.world_faults import Faults
 from support.world_net import Net
 from support.world_node import SimNode
-from support.world_work import Works
+from support.world_work import Job, Works
 
 from nova_node.core.engine import EngineConfig
 from nova_node.core.owner import OwnerConfig
-from nova_node.core.retention import RetentionConfig
 from nova_node.core.retention import RetentionConfig
 from nova_node.core.worker import WorkerConfig
 
@@ -45,7 +44,7 @@ class World:
         rng = clock.rng
         self.net = Net(clock)
         self.works = Works(rng)
-        jobs = {}
+        jobs: dict[str, Job] = {}
         self.checks = Checks(self.works, jobs)
         count = rng.choice((2, 3, 3, 3, 4))
         kept = rng.choice((10, 50_000))

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.world_disk import Turn
+from support.world_node import SimNode
 
 from nova_node.core import engine as engine_module
 from nova_node.core import roster
 from nova_node.core.effects import Revoke
-from nova_node.core.engine import Engine
 from nova_node.core.events import Event, Retried
 from nova_node.core.fairness import Flow
 from nova_node.core.model import NULL, Attempt, Fence, MemberState, Outcome, Phase, Status
@@ -23,9 +24,14 @@ from nova_node.core.shards import Shards
 from nova_node.core.signals import Resulted, SlotDied
 from nova_node.core.tasks import Task, Tasks
 from nova_node.core.worker import Item, Slot, Worker
-from support.world_node import SimNode, Turn
 
 Patch = pytest.MonkeyPatch
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
 BUGS: dict[str, Callable[[Patch], None]] = {}
 
 
@@ -103,17 +109,17 @@ def requeue_twice(patch: Patch) -> None:
 
 @bug
 def forget_the_lost(patch: Patch) -> None:
-    patch.setattr(Owner, "lost", lambda *_: None)
+    patch.setattr(Owner, "lost", _nothing)
 
 
 @bug
 def drop_returned_attempts(patch: Patch) -> None:
     resulted: Callable[..., None] = Owner.resulted
-    patch.setattr(
-        Owner,
-        "resulted",
-        lambda self, signal, now: resulted(self, replace(signal, returned=()), now),
-    )
+
+    def forgetful(self: Owner, signal: Resulted, now: float) -> None:
+        resulted(self, replace(signal, returned=()), now)
+
+    patch.setattr(Owner, "resulted", forgetful)
 
 
 @bug
@@ -250,22 +256,6 @@ def let_parents_hold_the_room_of_their_shards(patch: Patch) -> None:
 
 
 @bug
-def adopt_at_the_end_of_a_turn(patch: Patch) -> None:
-    free: Callable[..., None] = Engine._free_adopted
-
-    def late(self: Engine) -> None:
-        grown, self.worker.grown = self.worker.grown, []
-        for link, attempt, shards in grown:
-            if link in self.worker.links:
-                self.worker.adopted(link, 1)
-            self.owner.shards.adopt(link, attempt, shards, 0.0)
-        free(self)
-
-    patch.setattr(Engine, "_ran", lambda self, signal, now: self.worker.ran(signal, now))
-    patch.setattr(Engine, "_free_adopted", late)
-
-
-@bug
 def judge_failures_first(patch: Patch) -> None:
     """One that takes its batch along leaves results of the same batch without a task."""
 
@@ -288,7 +278,10 @@ def judge_failures_first(patch: Patch) -> None:
 
 @bug
 def ignore_credit(patch: Patch) -> None:
-    patch.setattr(Peer, "room", lambda self, cost_us: 100)
+    def room(self: Peer, cost_us: float) -> int:
+        return 100
+
+    patch.setattr(Peer, "room", room)
 
 
 @bug
@@ -304,7 +297,7 @@ def work_on_for_an_owner_that_is_gone(patch: Patch) -> None:
 
 @bug
 def leave_parents_alone_at_replay(patch: Patch) -> None:
-    patch.setattr(Shards, "resume", lambda *_: None)
+    patch.setattr(Shards, "resume", _nothing)
 
 
 @bug

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from support.world_clock import Clock
-from support.world_work import Job, make_job, with_durability
+from support.world_work import Job, make_job
 
 from nova_node.core.errors import NovaError
 from nova_node.core.model import Durability, Group
@@ -45,7 +46,9 @@ class Ticket:
 
     def groups(self) -> tuple[Group, ...]:
         durability = Durability.JOURNALED if self.journaled else Durability.VOLATILE
-        return tuple(Group(with_durability(job, durability), (job.call,)) for job in self.jobs)
+        return tuple(
+            Group(replace(job.demand, durability=durability), (job.call,)) for job in self.jobs
+        )
 
     @property
     def is_settled(self) -> bool:

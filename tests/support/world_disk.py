@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from support.world_clock import Clock
 
 from nova_node.core.events import Accepted, Event, Grown
+
+
+class Turn:
+    """What a turn of a node releases once it is on disk."""
+
+    __slots__ = ("answers", "durable", "events")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.answers: list[tuple[Callable[[Any], None], Any]] = []
+        self.durable = True
 
 
 class Disk:

@@ -7,7 +7,7 @@ dropped, delayed, reordered or made twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Protocol
 
 from support.world_clock import Clock
@@ -48,6 +48,8 @@ class Host(Protocol):
     life: int
     slow_s: float
 
+    @property
+    def blobs(self) -> Container[str]: ...
     def post(self, signal: Signal) -> None: ...
     def release(self, blob_ids: Sequence[str]) -> None: ...
     def accept(self, stream: Stream) -> int: ...

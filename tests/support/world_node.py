@@ -10,7 +10,9 @@ from itertools import count
 from typing import Any, Protocol
 
 from support.world_clock import Clock, Violation
-from support.world_disk import Disk
+from support.world_disk import Disk, Turn
+from support.world_inputs import Blobs, Inputs
+from support.world_members import ask, first_words
 from support.world_net import Net, Stream
 from support.world_work import CAPABILITIES, Works
 
@@ -42,41 +44,29 @@ from nova_node.core.members import (
     AnswerProbe,
     AnswerSync,
     ConflictSeen,
-    Fault,
     Introduced,
     MemberEffect,
     MemberSignal,
     MemberTick,
-    ProbeAnswered,
-    ProbeAsked,
-    ProbeFailed,
-    ProbeViaAsked,
     Refuse,
     SendProbe,
     SendProbeVia,
     SendSync,
     StreamBroken,
-    SyncAnswered,
-    SyncAsked,
-    SyncFailed,
 )
 from nova_node.core.membership import Membership
-from nova_node.core.model import Attempt, BlobRef, Card, Failure, Member, Outcome, Status, Value
+from nova_node.core.model import Card, Member
 from nova_node.core.signals import (
     CardFetched,
     DrainAsked,
     LinkDown,
     OwnerDown,
     PeerSeen,
-    Pulled,
-    Ran,
-    RanItem,
     Signal,
     SlotDied,
     Tick,
 )
 
-MESH = "simmesh"
 DIGEST_EVERY_S = 0.5
 SPINS_MAX = 20
 
@@ -87,15 +77,6 @@ class Watcher(Protocol):
     def performed(self, node: SimNode, effects: Sequence[Effect]) -> None: ...
     def announced(self, node: SimNode, events: Sequence[Event]) -> None: ...
     def saw(self, node: SimNode, member: Member) -> None: ...
-
-
-class Turn:
-    __slots__ = ("answers", "durable", "events")
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.answers: list[tuple[Callable[[Any], None], Any]] = []
-        self.durable = True
 
 
 class SimNode:
@@ -114,8 +95,7 @@ class SimNode:
         self.address = f"10.0.0.{number}:7000"
         self.labels = labels
         self.disk = Disk(clock)
-        #: held here, by content; survives a crash
-        self.blobs: dict[str, int] = {}
+        self.blobs = Blobs(works)
         self.up, self.silent, self.draining = False, False, False
         self.life = 0
         self.slow_s = 0.0
@@ -125,7 +105,7 @@ class SimNode:
         self.turns_taken = 0
         self.config = config
         self.clock, self.net = clock, net
-        self._works, self._watcher = works, watcher
+        self._works, self.watcher = works, watcher
         net.nodes[self.address] = self
 
     # ------------------------------------------------------------ start and stop
@@ -142,8 +122,6 @@ class SimNode:
         self.workers: dict[str, Stream] = {}
         self.owners: dict[int, Stream] = {}
         self._links = count(1)
-        self._slot_deaths = [0] * self.config.worker.slots
-        self._inputs_free_at = [0.0] * self.config.worker.slots
         self.incarnation = self.disk.open()
         rng = random.Random(clock.rng.random())
         #: what its journal held when it started
@@ -157,11 +135,12 @@ class SimNode:
             clock.now,
             self.disk.used_no + 1,
         )
-        me = Member(self.id, f"n{self.number}", self.address, self.incarnation, mesh=MESH)
+        me = first_words(self.id, self.number, self.address, self.incarnation)
         self.membership = Membership(me, LAN, rng, clock.now)
         self.card = Card(self.id, 1, CAPABILITIES, self.labels, self.config.worker.slots)
         self.engine.describe(self.card)
-        self._executor = FakeExecutor(self._works.script(self._keep), CAPABILITIES, self._soon)
+        self._executor = FakeExecutor(self._works.script(self.blobs.keep), CAPABILITIES, self._soon)
+        self._inputs = Inputs(self, self._executor)
         _drive(self._executor.start(self.config.worker.slots, self._from_executor))
         for peer in peers:
             self.post_member(Introduced(peer, pinned=True))
@@ -233,7 +212,7 @@ class SimNode:
             clock.note(f"{self.number} {' '.join([type(s).__name__ for s in signals])}")
             self.turns_taken += 1
             effects = self.engine.handle(signals, now)
-            self._watcher.performed(self, effects)
+            self.watcher.performed(self, effects)
             self._perform(effects)
             self._watch_for_spin(signals, now)
         self._set_timer(now)
@@ -285,11 +264,11 @@ class SimNode:
                     if link in self.owners:
                         self.owners[link].to_owner.send(effect)
                 case Run(slot, keys, attempts):
-                    self._run(slot, keys, attempts)
+                    self._inputs.run(slot, keys, attempts)
                 case Kill(slot, failure):
                     self._executor.kill(slot, failure)
                 case Pull(no, attempt, value):
-                    self._pull(no, attempt, value)
+                    self._inputs.pull(no, attempt, value)
                 case Release(node, blob_ids):
                     if node == self.id:
                         self.release(blob_ids)
@@ -350,7 +329,7 @@ class SimNode:
         for token, answer in turn.answers:
             token(answer)
         if turn.events:
-            self._watcher.announced(self, turn.events)
+            self.watcher.announced(self, turn.events)
 
     # ------------------------------------------------------------ streams
 
@@ -386,77 +365,13 @@ class SimNode:
 
         self.net.call(self, address, 5.0, arrive, done, None, None)
 
-    # ------------------------------------------------------------ blobs and attempts
-
-    def _keep(self, data: bytes) -> BlobRef:
-        blob = self._works.blob(data)
-        self.blobs[blob.id] = self.blobs.get(blob.id, 0) + 1
-        return blob
-
     def release(self, blob_ids: Sequence[str]) -> None:
-        for blob_id in blob_ids:
-            held = self.blobs.pop(blob_id, 0)
-            if held > 1:
-                self.blobs[blob_id] = held - 1
-
-    def _can_have(self, blob: BlobRef) -> bool:
-        if blob.id in self.blobs:
-            return True
-        holders = [n for n in self.net.nodes.values() if isinstance(n, SimNode)]
-        return any(
-            n.id in blob.holders
-            and n.up
-            and blob.id in n.blobs
-            and self.net.reaches(self.address, n.address)
-            for n in holders
-        )
-
-    def _run(self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
-        """Inputs first; a slot's attempts stay in order, and die with its process."""
-        clock, deaths = self.clock, self._slot_deaths[slot]
-        fetches = any(part.blob for attempt in attempts for part in attempt.parts)
-        ready_at = clock.now + (clock.rng.uniform(0.0005, 0.01) if fetches else 0.0)
-        ready_at = max(ready_at, self._inputs_free_at[slot])
-
-        def fetched() -> None:
-            if self._slot_deaths[slot] != deaths:
-                return
-            here: list[tuple[int, Attempt]] = []
-            for key, attempt in zip(keys, attempts, strict=True):
-                blobs = [part.blob for part in attempt.parts if part.blob]
-                if all(self._can_have(blob) for blob in blobs):
-                    here.append((key, attempt))
-                else:
-                    failure = Failure("blob_unavailable", "no holder gave it", retryable=True)
-                    end = Outcome(attempt.no, attempt.attempt, Status.FAILED, None, failure)
-                    self.post(Ran(slot, (RanItem(key, end),)))
-            if here:
-                self._executor.run(slot, [k for k, _ in here], [a for _, a in here])
-
-        if ready_at <= clock.now:
-            fetched()
-        else:
-            self._inputs_free_at[slot] = ready_at
-            clock.at(ready_at, self.mine(fetched))
+        self.blobs.release(blob_ids)
 
     def _from_executor(self, signal: Signal) -> None:
         if isinstance(signal, SlotDied):
-            self._slot_deaths[signal.slot] += 1
+            self._inputs.slot_died(signal.slot)
         self.post(signal)
-
-    def _pull(self, no: int, attempt: int, value: Value) -> None:
-        blob = value.blob
-        assert blob is not None
-
-        def pulled() -> None:
-            failure = None
-            if self._can_have(blob):
-                self.blobs[blob.id] = self.blobs.get(blob.id, 0) + 1
-            else:
-                failure = Failure("unavailable", "the result could not be fetched", "", True)
-            self.post(Pulled(no, attempt, value, failure))
-
-        self._soon(0.005, pulled)
 
     # ------------------------------------------------------------ effects of membership
 
@@ -464,61 +379,17 @@ class SimNode:
         for effect in effects:
             match effect:
                 case PeerSeen(member):
-                    self._watcher.saw(self, member)
+                    self.watcher.saw(self, member)
                     self.mailbox.append(effect)
                     self._schedule()
                 case SendProbe() | SendProbeVia() | SendSync():
-                    self._ask(effect)
+                    ask(self, effect)
                 case AnswerProbe(token) | AnswerSync(token) | Refuse(token):
                     token(effect)
                 case ConflictSeen():
                     raise Violation(f"node {self.number} sees a conflict: {effect.conflict}")
         if effects:
             self._set_timer(self.clock.now)
-
-    def _ask(self, ask: SendProbe | SendProbeVia | SendSync) -> None:
-        net, me, sent_at = self.net, self.membership.me, self.clock.now
-        silent: MemberSignal
-        match ask:
-            case SendProbe(key, node, address, gossip, timeout_s):
-                refused, silent = ProbeFailed(key, Fault.GONE), ProbeFailed(key)
-            case SendProbeVia(key, _, address, node, target_address, gossip, timeout_s):
-                refused = silent = ProbeFailed(key)
-            case SendSync(key, node, address, gossip, timeout_s):
-                refused = silent = SyncFailed(key)
-
-        def arrive(target: Any, reply: Callable[[Any], None]) -> None:
-            match ask:
-                case SendProbe():
-                    asked = ProbeAsked(reply, MESH, me.node, node, gossip)
-                case SendProbeVia():
-                    asked = ProbeViaAsked(
-                        reply, MESH, me.node, node, gossip, target_address, timeout_s
-                    )
-                case SendSync():
-                    asked = SyncAsked(reply, MESH, me, gossip[1:])
-            target.post_member(asked)
-
-        def done(answer: Any) -> None:
-            match answer:
-                case AnswerProbe(_, gossip):
-                    rtt_s = self.clock.now - sent_at
-                    self.post_member(ProbeAnswered(key, gossip, rtt_s))
-                case AnswerSync(_, members):
-                    self.post_member(SyncAnswered(key, members))
-                case Refuse(_, failure):
-                    self.post_member(_refused(ask, failure))
-                case _:
-                    self.post_member(answer)
-
-        net.call(self, address, timeout_s, arrive, done, refused, silent)
-
-
-def _refused(ask: SendProbe | SendProbeVia | SendSync, failure: Failure) -> MemberSignal:
-    if isinstance(ask, SendSync):
-        return SyncFailed(ask.key, failure.code, failure.message)
-    fault = Fault(failure.code) if failure.code in set(Fault) else Fault.SILENT
-    return ProbeFailed(ask.key, fault)
 
 
 def _drive(work: Any) -> None:

@@ -7,7 +7,7 @@ import json
 import random
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nova_node.adapters.memory_executor import Answer, Script
@@ -17,7 +17,6 @@ from nova_node.core.model import (
     Call,
     Capability,
     Demand,
-    Durability,
     Encoding,
     Failure,
     Limits,
@@ -165,7 +164,7 @@ def make_job(rng: random.Random, unit: str, labels: list[tuple[str, str]]) -> Jo
     match kind:
         case "slow":
             args["s"] = 2.0
-            return Job(_of(demand, "sim.slow"), args, value, cancel_after_s=cancel)
+            return Job(replace(demand, capability="sim.slow"), args, value, cancel_after_s=cancel)
         case "list" | "empty":
             return _list_job(rng, demand, args, cancel, kind == "empty")
         case "flaky":
@@ -180,7 +179,7 @@ def make_job(rng: random.Random, unit: str, labels: list[tuple[str, str]]) -> Jo
             return Job(demand, args, None, "raised", 1, frozenset({"raised"}))
         case "stall":
             args |= {"fail": "stall", "times": 1 << 30}
-            limited = _of(demand, "sim.quick", limits=Limits(wall_s=WALL_S))
+            limited = replace(demand, limits=Limits(wall_s=WALL_S))
             over = frozenset({"wall_limit"})
             return Job(limited, args, None, "wall_limit", MAX_ATTEMPTS, over)
         case "hung":
@@ -188,7 +187,9 @@ def make_job(rng: random.Random, unit: str, labels: list[tuple[str, str]]) -> Jo
             return Job(demand, args, None, "", 0, cancel_after_s=rng.uniform(0.01, 1.5))
         case "late":
             args["s"] = 2.0
-            return Job(_of(demand, "sim.slow", deadline_s=0.7), args, value, "deadline")
+            return Job(
+                replace(demand, capability="sim.slow", deadline_s=0.7), args, value, "deadline"
+            )
         case _:
             return Job(demand, args, value, cancel_after_s=cancel)
 
@@ -199,14 +200,18 @@ def _list_job(
     first, size = rng.randrange(1000), rng.choice((1, 7, 20, 40))
     cut = 0 if empty else min(size, rng.choice((1, 3, 9, 20)))
     args |= {
-        **{"a": first, "b": first + size, "cut": cut},
-        **{"nest": rng.choice((0, 0, 2, 5)), "blob": rng.random() < 0.5},
-        **{"s": rng.choice((0.0, 0.1)), "times": rng.choice((1, 1, 9))},
+        "a": first,
+        "b": first + size,
+        "cut": cut,
+        "nest": rng.choice((0, 0, 2, 5)),
+        "blob": rng.random() < 0.5,
+        "s": rng.choice((0.0, 0.1)),
+        "times": rng.choice((1, 1, 9)),
         "fail": rng.choice(("", "", "raise", "die", "fatal")),
     }
     if rng.random() < 0.2:
         cancel_s = rng.uniform(0.0, 0.2)
-    demand = _of(demand, "sim.list")
+    demand = replace(demand, capability="sim.list")
     if empty:
         return Job(demand, args, None, "split_empty", cancel_after_s=cancel_s)
     charged = frozenset({"raised", "worker_died"}) if args["fail"] else frozenset[str]()
@@ -215,34 +220,6 @@ def _list_job(
     if args["fail"] == "fatal" or (args["fail"] and args["times"] >= MAX_ATTEMPTS):
         code = "worker_died" if args["fail"] == "die" else "raised"
     return Job(demand, args, value, code, 0, charged, cancel_s)
-
-
-def _of(
-    demand: Demand, capability: str, limits: Limits = Limits(), deadline_s: float = 0
-) -> Demand:  # noqa: B008
-    return Demand(
-        capability,
-        labels=demand.labels,
-        durability=demand.durability,
-        priority=demand.priority,
-        max_attempts=demand.max_attempts,
-        limits=limits,
-        deadline_s=deadline_s,
-    )
-
-
-def with_durability(job: Job, durability: Durability) -> Demand:
-    demand = job.demand
-    return Demand(
-        demand.capability,
-        demand.version,
-        demand.labels,
-        durability,
-        demand.priority,
-        demand.max_attempts,
-        demand.limits,
-        demand.deadline_s,
-    )
 
 
 def wrong_end(job: Job, outcome: Outcome, works: Works, asked_to_cancel: bool) -> str:
