@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -40,13 +41,30 @@ class Inputs:
         self._source = source
         self._executor = executor
         self._tasks: set[asyncio.Task[None]] = set()
+        #: the latest hand-over of each slot that still waits for blobs
+        self._fetching: dict[int, asyncio.Task[None]] = {}
+        #: of each slot's processes so far
+        self._lives: Counter[int] = Counter()
         self.post: Post | None = None
 
     def run(self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
-        if any(_needs_blobs(attempt) for attempt in attempts):
-            self._spawn(self._fetch_and_run(slot, keys, attempts))
-        else:
+        """Hand over attempts, each slot's in order, whatever they have to fetch first."""
+        before = self._fetching.get(slot)
+        if before is None and not any(_needs_blobs(attempt) for attempt in attempts):
             self._executor.run(slot, keys, attempts)
+            return
+        task = self._spawn(self._fetch_and_run(slot, keys, attempts, before))
+        self._fetching[slot] = task
+        task.add_done_callback(lambda _: self._fetched(slot, task))
+
+    def slot_died(self, slot: int) -> None:
+        """What this slot was to run has been given to others."""
+        self._lives[slot] += 1
+        self._fetching.pop(slot, None)
+
+    def _fetched(self, slot: int, task: asyncio.Task[None]) -> None:
+        if self._fetching.get(slot) is task:
+            del self._fetching[slot]
 
     def pull(self, no: int, attempt: int, value: Value) -> None:
         self._spawn(self._pull(no, attempt, value))
@@ -60,10 +78,11 @@ class Inputs:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _tell(self, signal: Ran | Pulled) -> None:
         if self.post is not None:
@@ -72,8 +91,13 @@ class Inputs:
     # ------------------------------------------------------------ beside the loop
 
     async def _fetch_and_run(
-        self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]
+        self,
+        slot: int,
+        keys: Sequence[int],
+        attempts: Sequence[Attempt],
+        before: asyncio.Task[None] | None,
     ) -> None:
+        life = self._lives[slot]
         ready_keys: list[int] = []
         ready: list[Attempt] = []
         for key, attempt in zip(keys, attempts, strict=True):
@@ -81,13 +105,19 @@ class Inputs:
                 await self._fetch_all(attempt)
             except Exception as raised:
                 error = _typed(raised)
-                failure = Failure("blob_unavailable", error.message, error.fix, retryable=True)
+                # a part of a merge can be made again, an input that nobody holds cannot
+                missing = isinstance(error, NotFound) and not attempt.parts
+                code = "blob_missing" if missing else "blob_unavailable"
+                failure = Failure(code, error.message, error.fix, retryable=True)
                 outcome = Outcome(attempt.no, attempt.attempt, Status.FAILED, None, failure)
-                self._tell(Ran(slot, (RanItem(key, outcome),)))
+                if life == self._lives[slot]:
+                    self._tell(Ran(slot, (RanItem(key, outcome),)))
             else:
                 ready_keys.append(key)
                 ready.append(attempt)
-        if ready:
+        if before is not None:
+            await asyncio.wait({before})
+        if ready and life == self._lives[slot]:
             self._executor.run(slot, ready_keys, ready)
 
     async def _fetch_all(self, attempt: Attempt) -> None:

@@ -129,7 +129,14 @@ class Node:
         address = await self._server.bind()
         now = self._clock.now()
         self._member = Member(
-            me, config.name, address, incarnation, version=VERSION, mesh=config.mesh
+            me,
+            config.name,
+            address,
+            incarnation,
+            version=VERSION,
+            mesh=config.mesh,
+            # above all that a former life has told
+            digest_seq=incarnation << 20,
         )
         membership = Membership(self._member, LAN, self._rng, now)
         inputs = Inputs(self._blobs, self._server.peers, self._executor)

@@ -1,8 +1,8 @@
 """The loop: mailbox -> engine -> journal -> effects.
 
 Signals from anywhere only enqueue. One turn takes all that wait, asks the engine once, queues one
-group commit, and performs the effects. Two things wait for the disk: answers to clients, and events
-announced to watchers; both leave in order. Nothing in a turn blocks.
+group commit, and performs the effects. Three things wait for the disk: answers to clients, events
+announced to watchers, and the release of blobs; they leave in order. Nothing in a turn blocks.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from nova_node.core.model import Digest
 from nova_node.core.signals import (
     PeerSeen,
     Signal,
+    SlotDied,
     Submit,
     Tick,
 )
@@ -52,11 +53,12 @@ JOURNAL_RETRY_S = 0.5
 class Turn:
     """What one turn releases once its events, and those of the turns before, are on disk."""
 
-    __slots__ = ("answers", "durable", "events")
+    __slots__ = ("answers", "durable", "events", "releases")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.answers: list[tuple[Callable[[Any], None], Any]] = []
+        self.releases: list[Release] = []
         self.durable = True
 
 
@@ -99,6 +101,8 @@ class Runtime:
 
     def post(self, signal: Signal) -> None:
         """Enqueue a signal. On the event loop's thread only."""
+        if isinstance(signal, SlotDied):
+            self._inputs.slot_died(signal.slot)
         self._mailbox.append(signal)
         self._schedule()
 
@@ -211,13 +215,13 @@ class Runtime:
                     self._inputs.pull(no, attempt, value)
                 case Forget(batches):
                     self._loop.run_in_executor(None, self._journal.forget, batches)
-                case Release(self.engine.me, blob_ids):
-                    self._inputs.release(blob_ids)
+                case Release():
+                    turn.releases.append(effect)
                 case Drained():
                     self.drained.set()
                 case _:
                     peers.perform(effect)
-        if turn.events or turn.answers:
+        if turn.events or turn.answers or turn.releases:
             self._commit(turn)
 
     def _perform_member(self, effects: list[MemberEffect]) -> None:
@@ -290,3 +294,8 @@ class Runtime:
             token(answer)
         if turn.events:
             self.watch.announce(turn.events)
+        for release in turn.releases:
+            if release.node == self.engine.me:
+                self._inputs.release(release.blob_ids)
+            elif self.peers is not None:
+                self.peers.perform(release)

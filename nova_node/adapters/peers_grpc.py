@@ -154,6 +154,7 @@ class PeersGrpc:
     def _connect(self, effect: Connect) -> None:
         old = self._workers.pop(effect.node, None)
         if old is not None:
+            old.replaced = True
             old.close()
         stream = OwnerStream(effect.node, self._hello, self._post)
         self._workers[effect.node] = stream

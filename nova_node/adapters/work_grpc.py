@@ -77,6 +77,8 @@ class OwnerStream:
         self._attempts: deque[Attempt] = deque()
         self._rest: mesh_pb2.WorkRequest | None = None
         self._call: Any = None
+        #: another stream stands for this peer now: its end is no news
+        self.replaced = False
 
     def assign(self, attempts: Sequence[Attempt]) -> None:
         self._attempts.extend(attempts)
@@ -120,7 +122,8 @@ class OwnerStream:
             finally:
                 self.close()
                 writer.cancel()
-        self._post(LinkDown(self._node, why))
+        if not self.replaced:
+            self._post(LinkDown(self._node, why))
 
     async def _read(self) -> str:
         node, post, up = self._node, self._post, False

@@ -268,9 +268,9 @@ class Worker:
         slot.ready = False
         items, slot.items = slot.items, {}
         doomed, slot.doomed = slot.doomed, 0
-        guilty = None
-        if signal.key is not None and doomed in (0, signal.key):
-            guilty = items.pop(signal.key, None)
+        # nothing ran (None): the kill met an attempt that still waited for its inputs
+        ran = signal.key if signal.key is not None else doomed
+        guilty = items.pop(ran, None) if doomed in (0, ran) else None
         for item in reversed(items.values()):
             if not item.cancelled:
                 self.queue.appendleft(item)

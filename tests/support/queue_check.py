@@ -54,7 +54,7 @@ class Ledger:
         self.random = random.Random(seed)
         #: task id -> times of its assignments
         self.assigned: dict[str, list[float]] = {}
-        #: (time, node, task id) of attempts that ended without a result
+        #: (time, node, task id) of attempts that failed; those given back unstarted did not
         self.retried: list[tuple[float, str, str]] = []
         self._marks = marks
         self._ends: Counter[str] = Counter()
@@ -87,7 +87,7 @@ class Ledger:
                     case Assigned(tasks=tasks):
                         for task in tasks:
                             self.assigned.setdefault(task, []).append(event.time)
-                    case Retried(outcome=outcome):
+                    case Retried(outcome=outcome) if outcome.failure is not None:
                         self.retried.append((event.time, outcome.node, outcome.id))
                     case Finished(outcomes=outcomes):
                         self._ends.update(outcome.id for outcome in outcomes)
