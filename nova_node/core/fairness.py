@@ -46,12 +46,16 @@ class ReadyQueue:
     def __init__(self) -> None:
         self._levels: dict[int, OrderedDict[FlowKey, Flow]] = {}
 
-    def push(self, task: Task, first: bool = False) -> None:
+    def push(self, task: Task, first: bool = False, urgent: bool = False) -> None:
+        """`first` goes to the head of its flow, `urgent` takes the flow to the head of its level: for
+        work that had begun and was lost, not for what failed, which could starve the rest."""
         flow = self._flow(task)
-        if first:
+        if first or urgent:
             flow.tasks.appendleft(task)
         else:
             flow.tasks.append(task)
+        if urgent:
+            self._levels[task.demand.priority].move_to_end(flow.key, last=False)
 
     def extend(self, tasks: list[Task]) -> None:
         """Tasks of one batch in order; runs of equal demand cost one look-up."""

@@ -335,7 +335,7 @@ class Owner:
 
     def _requeue(self, task: Task, outcome: Outcome, now: float) -> None:
         self.record(Retried(outcome, 0.0, False), task.batch.first, now, False)
-        self.dispatch.ready.push(task, first=True)
+        self.dispatch.ready.push(task, urgent=True)
 
     def finish(self, batch: Batch, outcomes: list[Outcome], now: float) -> None:
         """Record ends of tasks of one batch, and go on with what waited for them."""

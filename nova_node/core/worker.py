@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from nova_node.core.cost import Cost
 from nova_node.core.effects import (
     Effect,
     Grant,
@@ -39,6 +40,9 @@ from nova_node.core.signals import (
 
 LOCAL = 0
 """The link of the node's own owner."""
+
+OVERHEAD_US = 4.0
+"""Of handing over an attempt, beside its run time."""
 
 CANCELLED = Failure("cancelled", "cancelled by its owner")
 
@@ -103,7 +107,7 @@ class Worker:
         #: wall-clock limits that capabilities declare
         self.walls_s: dict[str, float] = {}
         self._next_key = 1
-        self._cost_us: dict[str, float] = {}
+        self._costs: dict[str, Cost] = {}
 
     # ------------------------------------------------------------ links
 
@@ -193,7 +197,8 @@ class Worker:
                 self.out.append(Run(number, [i.key for i in batch], [i.attempt for i in batch]))
 
     def _cost(self, attempt: Attempt) -> float:
-        return self._cost_us.get(attempt.demand.capability, self._config.slot_budget_us)
+        cost = self._costs.get(attempt.demand.capability)
+        return cost.cautious_us if cost is not None else self._config.slot_budget_us
 
     # ------------------------------------------------------------ answering
 
@@ -201,16 +206,18 @@ class Worker:
         slot = self.slots[signal.slot]
         outcomes: dict[int, list[Outcome]] = {}
         cuts: dict[int, list[Cut]] = {}
-        items, cost_us = slot.items, self._cost_us
+        items, costs = slot.items, self._costs
         for key, outcome, shards in signal.results:
             item = items.pop(key, None)
             if item is None or item.cancelled:
                 continue
             attempt = item.attempt
             name = attempt.demand.capability
-            old = cost_us.get(name)
-            sample = outcome.elapsed_us + 4.0
-            cost_us[name] = sample if old is None else 0.7 * old + 0.3 * sample
+            cost = costs.get(name)
+            if cost is None:
+                costs[name] = Cost(outcome.elapsed_us + OVERHEAD_US)
+            else:
+                cost.learn(outcome.elapsed_us + OVERHEAD_US)
             if shards is None:
                 outcomes.setdefault(item.link, []).append(outcome)
             elif attempt.phase is Phase.SPLIT:
