@@ -10,10 +10,10 @@ import os
 import platform
 import random
 import signal
-import time
 import zlib
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import psutil
 
@@ -26,28 +26,24 @@ from nova_node.adapters.local_nodes import LocalNode, announce, nodes_dir, withd
 from nova_node.config import NodeConfig
 from nova_node.core.engine import Engine, EngineConfig
 from nova_node.core.errors import NovaError
-from nova_node.core.members import LAN, Introduced, LagMeasured
+from nova_node.core.members import LAN
 from nova_node.core.membership import Membership
 from nova_node.core.model import Capability, Card, Member
 from nova_node.core.owner import OwnerConfig
 from nova_node.core.retention import RetentionConfig
-from nova_node.core.signals import (
-    DrainAsked,
-)
+from nova_node.core.signals import DrainAsked, Signal
 from nova_node.core.worker import WorkerConfig
+from nova_node.duties import Duties
 from nova_node.inputs import Inputs, keep_result
-from nova_node.ports import Discovery, Found
+from nova_node.ports import Post
 from nova_node.runtime import Runtime
 from nova_node.version import VERSION
 from nova_node.watch import Watch
 
 log = logging.getLogger("nova.node")
 
-LAG_EVERY_S = 0.25
 DRAIN_S = 60.0
-COLLECT_EVERY_S = 600.0
-BLOB_GRACE_S = 3600.0
-REMEMBER_EVERY_S = 5.0
+FAREWELL_S = 0.05
 
 
 def run(config: NodeConfig, adopt: bool = False) -> int:
@@ -66,20 +62,25 @@ class Node:
         self._rng = random.Random()
         self._stopping = asyncio.Event()
         self._interrupts = 0
-        self._lag_s = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
         self.data_dir = str(config.storage.data_dir.resolve())
 
     async def run(self) -> int:
-        config = self._config
-        self._data = DataDir(config.storage.data_dir, self._adopt)
-        try:
-            await self._start()
-            self._on_signals()
+        async with AsyncExitStack() as stack:
+            self._open(stack)
+            # worker processes start while grpc is still being imported
+            early = _Early()
+            await self._executor.start(self._config.work.slots, early.post)
+            stack.push_async_callback(self._executor.stop)
+            describing = asyncio.create_task(self._executor.describe())
+            await asyncio.sleep(0)
+            await self._bind(stack)
+            self._compose(stack)
+            self.card = self._describe(*await describing)
+            self._engine.describe(self.card)
+            await self._server.start()
+            early.pass_on(self._runtime.post)
+            self._join(stack)
             await self._until_stopped()
-        finally:
-            await self._stop()
-            self._data.close()
         if not self._runtime.broken.done():
             return 0
         error = self._runtime.broken.result()
@@ -89,9 +90,15 @@ class Node:
 
     # ------------------------------------------------------------ start
 
-    async def _start(self) -> None:
-        config, me = self._config, self._data.node
+    def _open(self, stack: AsyncExitStack) -> None:
+        """What is on this machine: the folder, the journal, the blobs, the executor."""
+        config = self._config
         folder = config.storage.data_dir
+        self._data = DataDir(folder, self._adopt)
+        stack.callback(self._data.close)
+        self._journal = SqliteJournal(folder / "journal")
+        self._incarnation = self._journal.open()
+        stack.callback(self._journal.close)
         self._blobs = DiskBlobs(folder / "blobs", config.storage.blob_cap_bytes)
         self._executor = ProcessExecutor(
             str(folder / "spool"),
@@ -100,11 +107,9 @@ class Node:
             config.work.capabilities,
             config.work.limits,
         )
-        self._journal = SqliteJournal(folder / "journal")
-        incarnation = self._journal.open()
         self._engine = Engine(
-            me,
-            incarnation,
+            self._data.node,
+            self._incarnation,
             EngineConfig(
                 OwnerConfig(
                     unended_max=config.queues.tasks_max,
@@ -117,53 +122,45 @@ class Node:
             self._clock.now(),
             self._journal.used()[1] + 1,
         )
-        watch = Watch(self._engine.owner.seq, config.queues.watch_max)
-        # worker processes start while grpc is still being imported
-        early = _Early()
-        await self._executor.start(config.work.slots, early.post)
-        describing = asyncio.create_task(self._executor.describe())
-        await asyncio.sleep(0)
+
+    async def _bind(self, stack: AsyncExitStack) -> None:
+        """Take the port; only then is the node's address known."""
         from nova_node.server.start import Server
 
-        self._server = Server(config.listen, me, config.mesh, incarnation)
-        address = await self._server.bind()
-        now = self._clock.now()
+        config, me = self._config, self._data.node
+        self._server = Server(config.listen, me, config.mesh, self._incarnation)
+        stack.push_async_callback(self._server.stop)
         self._member = Member(
             me,
             config.name,
-            address,
-            incarnation,
+            await self._server.bind(),
+            self._incarnation,
             version=VERSION,
             mesh=config.mesh,
             # above all that a former life has told
-            digest_seq=incarnation << 20,
+            digest_seq=self._incarnation << 20,
         )
-        membership = Membership(self._member, LAN, self._rng, now)
-        inputs = Inputs(self._blobs, self._server.peers, self._executor)
+
+    def _compose(self, stack: AsyncExitStack) -> None:
+        queues = self._config.queues
+        self._inputs = Inputs(self._blobs, self._server.peers, self._executor)
         self._runtime = Runtime(
             self._engine,
-            membership,
+            Membership(self._member, LAN, self._rng, self._clock.now()),
             self._journal,
             self._executor,
-            inputs,
-            watch,
+            self._inputs,
+            Watch(self._engine.owner.seq, queues.watch_max),
             self._clock,
-            config.queues.mailbox_max,
+            queues.mailbox_max,
         )
-        self._inputs = inputs
-        inputs.post = self._runtime.post
+        stack.callback(self._runtime.stop)
+        self._inputs.post = self._runtime.post
+        stack.push_async_callback(self._inputs.stop)
         self._server.serve(self._runtime, self._journal, self._blobs, self._clock, self)
-        self._describe(*await describing)
-        await self._server.start()
-        early.pass_on(self._runtime.post)
-        self._local = LocalNode(
-            me, config.name, address, config.mesh, str(folder.resolve()), os.getpid()
-        )
-        announce(self._local, nodes_dir())
-        self._introduce(address, incarnation)
-        log.info("node %s (%s) listens on %s", config.name, me, address)
 
-    def _describe(self, capabilities: list[Capability], warnings: list[str]) -> None:
+    def _describe(self, capabilities: list[Capability], warnings: list[str]) -> Card:
+        """The card; its version is a hash of what it says."""
         for warning in warnings:
             log.warning("%s", warning)
         card = Card(
@@ -178,102 +175,40 @@ class Node:
             platform.python_version(),
             tuple(warnings),
         )
-        version = zlib.crc32(repr(card).encode()) & 0x7FFFFFFF
-        self.card = Card(
-            card.node,
-            version,
-            card.capabilities,
-            card.labels,
-            card.slots,
-            card.cpus,
-            card.memory_bytes,
-            card.platform,
-            card.python,
-            card.warnings,
-        )
-        self._engine.describe(self.card)
-        self._tell_digest()
+        return replace(card, card_version=zlib.crc32(repr(card).encode()) & 0x7FFFFFFF)
 
-    def _introduce(self, address: str, incarnation: int) -> None:
-        discovery = self._config.discovery
-        post = self._runtime.post_member
-        for peer in discovery.peers:
-            post(Introduced(str(peer), pinned=True))
-        for known in self._data.load_peers():
-            if known != address:
-                post(Introduced(known))
-        self._spawn(self._measure_lag())
-        self._spawn(self._keep_house())
-        self._discovery: Discovery | None = None
-        if discovery.mdns:
-            self._spawn(self._discover(address))
+    def _join(self, stack: AsyncExitStack) -> None:
+        """Show the node to this machine's tools and to the mesh."""
+        me = self._member
+        local = LocalNode(me.node, me.name, me.address, me.mesh, self.data_dir, os.getpid())
+        announce(local, nodes_dir())
+        stack.callback(withdraw, local, nodes_dir())
+        stack.push_async_callback(self._farewell)
+        self._duties = Duties(self._runtime, self._data, self._blobs, self.card.card_version)
+        stack.push_async_callback(self._duties.stop)
+        self._duties.start(me, self._config.discovery)
+        log.info("node %s (%s) listens on %s", me.name, me.node, me.address)
 
-    async def _discover(self, address: str) -> None:
-        from nova_node.adapters.discovery_mdns import MdnsDiscovery
-
-        self._discovery = MdnsDiscovery(self._config.discovery.interfaces)
-        me = Found(self._data.node, address, self._config.mesh, VERSION)
-
-        def seen(found: Found) -> None:
-            self._runtime.post_member(Introduced(found.address, mesh=found.mesh))
-
-        await self._discovery.start(me, seen)
-
-    # ------------------------------------------------------------ while it runs
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s ended: %r", task.get_coro(), error)
-
-    async def _measure_lag(self) -> None:
-        """How late the loop runs feeds membership's trust in itself, and the digest."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + LAG_EVERY_S
-            await asyncio.sleep(LAG_EVERY_S)
-            self._lag_s = max(0.0, loop.time() - due)
-            self._runtime.post_member(LagMeasured(self._lag_s))
-            self._tell_digest()
-
-    def _tell_digest(self) -> None:
-        digest = self._engine.digest(self.card.card_version, int(self._lag_s * 1000))
-        self._runtime.tell_digest(digest)
-
-    async def _keep_house(self) -> None:
-        known: list[str] = []
-        collect_at = time.monotonic() + COLLECT_EVERY_S
-        while True:
-            await asyncio.sleep(REMEMBER_EVERY_S)
-            alive = sorted(m.address for m in self._runtime.membership.alive())
-            if alive and alive != known:
-                known = alive
-                await asyncio.to_thread(self._data.save_peers, known)
-            if time.monotonic() >= collect_at:
-                collect_at = time.monotonic() + COLLECT_EVERY_S
-                named = self._engine.tasks.blob_ids()
-                await asyncio.to_thread(self._blobs.collect, named, BLOB_GRACE_S)
+    # ------------------------------------------------------------ what the services ask
 
     def lag_ms(self) -> float:
-        return self._lag_s * 1000
+        return self._duties.lag_s * 1000
 
     def release(self, blob_ids: Sequence[str]) -> None:
         self._inputs.release(blob_ids)
 
-    # ------------------------------------------------------------ stop
-
     def stop(self) -> None:
         self._stopping.set()
 
-    def _on_signals(self) -> None:
+    # ------------------------------------------------------------ stop
+
+    async def _until_stopped(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._drain_and_stop)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({stopping, self._runtime.broken}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
 
     def _interrupt(self) -> None:
         self._interrupts += 1
@@ -284,7 +219,7 @@ class Node:
             self.stop()
 
     def _drain_and_stop(self) -> None:
-        self._spawn(self._drain())
+        self._duties.spawn(self._drain())
 
     async def _drain(self) -> None:
         await self._server.not_serving()
@@ -296,47 +231,22 @@ class Node:
             log.warning("work still runs after %g s; stopping all the same", DRAIN_S)
         self.stop()
 
-    async def _until_stopped(self) -> None:
-        stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({stopping, self._runtime.broken}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-
-    async def _stop(self) -> None:
-        if hasattr(self, "_local"):
-            withdraw(self._local, nodes_dir())
-            self._runtime.leave()
-            await asyncio.sleep(0.05)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if getattr(self, "_discovery", None) is not None:
-            await self._discovery.stop()  # type: ignore[union-attr]
-        if hasattr(self, "_runtime"):
-            self._runtime.stop()
-            await self._inputs.stop()
-        if hasattr(self, "_server"):
-            await self._server.stop()
-        if hasattr(self, "_executor"):
-            await self._executor.stop()
-        if hasattr(self, "_journal"):
-            await asyncio.to_thread(self._journal.close)
+    async def _farewell(self) -> None:
+        self._runtime.leave()
+        await asyncio.sleep(FAREWELL_S)
 
 
 class _Early:
     """Keeps what worker processes say before there is a runtime."""
 
     def __init__(self) -> None:
-        self._signals: list[Any] = []
-        self._post: Any = None
+        self._signals: list[Signal] = []
+        self._post: Post = self._signals.append
 
-    def post(self, signal: Any) -> None:
-        if self._post is None:
-            self._signals.append(signal)
-        else:
-            self._post(signal)
+    def post(self, signal: Signal) -> None:
+        self._post(signal)
 
-    def pass_on(self, post: Any) -> None:
+    def pass_on(self, post: Post) -> None:
         self._post = post
-        for waiting in self._signals:
-            post(waiting)
-        self._signals.clear()
+        for kept in self._signals:
+            post(kept)

@@ -1,0 +1,106 @@
+"""What a node does by itself while it runs: finds peers, watches its own lag, keeps its folder tidy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from nova_node.adapters.data_dir import DataDir
+from nova_node.config import DiscoveryConfig
+from nova_node.core.members import Introduced, LagMeasured
+from nova_node.core.model import Member
+from nova_node.ports import Blobs, Discovery, Found
+from nova_node.runtime import Runtime
+
+log = logging.getLogger("nova.node")
+
+LAG_EVERY_S = 0.25
+REMEMBER_EVERY_S = 5.0
+COLLECT_EVERY_S = 600.0
+BLOB_GRACE_S = 3600.0
+
+
+class Duties:
+    def __init__(self, runtime: Runtime, data: DataDir, blobs: Blobs, card_version: int) -> None:
+        self.lag_s = 0.0
+        self._runtime = runtime
+        self._data = data
+        self._blobs = blobs
+        self._card_version = card_version
+        self._discovery: Discovery | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, me: Member, config: DiscoveryConfig) -> None:
+        self._tell_digest()
+        post = self._runtime.post_member
+        for peer in config.peers:
+            post(Introduced(str(peer), pinned=True))
+        for known in self._data.load_peers():
+            if known != me.address:
+                post(Introduced(known))
+        self.spawn(self._measure_lag())
+        self.spawn(self._remember_peers())
+        self.spawn(self._collect_blobs())
+        if config.mdns:
+            self.spawn(self._discover(me, config.interfaces))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._discovery is not None:
+            await self._discovery.stop()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run beside the node, until it ends or the node stops."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s ended: %r", task.get_coro(), error)
+
+    # ------------------------------------------------------------ one coroutine each
+
+    async def _discover(self, me: Member, interfaces: Sequence[str]) -> None:
+        from nova_node.adapters.discovery_mdns import MdnsDiscovery
+
+        def seen(found: Found) -> None:
+            self._runtime.post_member(Introduced(found.address, mesh=found.mesh))
+
+        self._discovery = MdnsDiscovery(interfaces)
+        await self._discovery.start(Found(me.node, me.address, me.mesh, me.version), seen)
+
+    async def _measure_lag(self) -> None:
+        """How late the loop runs feeds membership's trust in itself, and the digest."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            self.lag_s = max(0.0, loop.time() - due)
+            self._runtime.post_member(LagMeasured(self.lag_s))
+            self._tell_digest()
+
+    def _tell_digest(self) -> None:
+        digest = self._runtime.engine.digest(self._card_version, int(self.lag_s * 1000))
+        self._runtime.tell_digest(digest)
+
+    async def _remember_peers(self) -> None:
+        known: list[str] = []
+        while True:
+            await asyncio.sleep(REMEMBER_EVERY_S)
+            alive = sorted(m.address for m in self._runtime.membership.alive())
+            if alive and alive != known:
+                known = alive
+                await asyncio.to_thread(self._data.save_peers, known)
+
+    async def _collect_blobs(self) -> None:
+        while True:
+            await asyncio.sleep(COLLECT_EVERY_S)
+            named = self._runtime.engine.tasks.blob_ids()
+            freed = await asyncio.to_thread(self._blobs.collect, named, BLOB_GRACE_S)
+            log.debug("%d bytes of unused blobs were deleted", freed)
