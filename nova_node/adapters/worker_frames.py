@@ -46,8 +46,8 @@ _DONE, _FAILED, _JSON = Status.DONE, Status.FAILED, Encoding.JSON
 
 def frame(head: Head, body: Sequence[bytes] = ()) -> bytes:
     text = _dump(head).encode()
-    data = b"".join(body)
-    return b"".join((SIZES.pack(len(text), len(data)), text, data))
+    size_bytes = sum([len(piece) for piece in body])
+    return b"".join((SIZES.pack(len(text), size_bytes), text, *body))
 
 
 class Frames:
@@ -69,7 +69,9 @@ class Frames:
             end = middle + body_size
             if end > len(held):
                 break
-            whole.append((json.loads(held[at + 8 : middle]), bytes(held[middle:end])))
+            with memoryview(held) as view:
+                body = bytes(view[middle:end])
+            whole.append((json.loads(held[at + 8 : middle]), body))
             at = end
         del held[:at]
         return whole
