@@ -68,12 +68,6 @@ class Journal(Protocol):
 CHUNK_BYTES = 1 << 20
 
 
-class BlobStat(NamedTuple):
-    ref: BlobRef
-    #: every chunk is here
-    whole: bool
-
-
 class Blobs(Protocol):
     """Content-addressed bytes on this node. Blocking; call off the event loop.
 

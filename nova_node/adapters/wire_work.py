@@ -177,8 +177,7 @@ def credit_to_pb(credit: Credit, pb: mesh_pb2.Credit) -> None:
     pb.min_items = min(credit.min_items, U32_MAX)
     pb.max_items = min(credit.max_items, U32_MAX)
     pb.max_bytes = min(credit.max_bytes, U32_MAX)
-    pb.slots_free = min(credit.slots_free, U32_MAX)
 
 
 def credit_from_pb(pb: mesh_pb2.Credit) -> Credit:
-    return Credit(pb.budget_us, pb.min_items, pb.max_items, pb.max_bytes, pb.slots_free)
+    return Credit(pb.budget_us, pb.min_items, pb.max_items, pb.max_bytes)

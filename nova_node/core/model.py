@@ -206,7 +206,6 @@ class Credit(NamedTuple):
     min_items: int
     max_items: int
     max_bytes: int
-    slots_free: int
 
 
 class Param(NamedTuple):

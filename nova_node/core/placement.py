@@ -21,7 +21,7 @@ LAG_FACTOR = 1_000.0
 SAMPLE_ABOVE = 16
 """With more candidates than this, two drawn at random are compared in place of all."""
 
-NO_CREDIT = Credit(0, 0, 0, 0, 0)
+NO_CREDIT = Credit(0, 0, 0, 0)
 
 
 class Worker:

@@ -138,13 +138,12 @@ class Worker:
         """Adopted attempts take no room: they wait for others, which may need it."""
         config = self._config
         if self.draining or not ready:
-            return Credit(0, 0, 0, 0, 0)
+            return Credit(0, 0, 0, 0)
         return Credit(
             budget_us=config.budget_us * ready // owners,
             min_items=max(1, 2 * ready // owners) + adopted,
             max_items=max(2, config.items_max // owners) + adopted,
             max_bytes=config.bytes_max // owners,
-            slots_free=ready,
         )
 
     # ------------------------------------------------------------ taking work

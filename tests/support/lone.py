@@ -44,7 +44,7 @@ PEER = "b" * 16
 START = 1_000.0
 RUN = Capability("a.run")
 CUT = Capability("a.cut", splits=True, merges=True)
-ROOMY = Credit(1_000_000, 4, 1_000, 1 << 20, 2)
+ROOMY = Credit(1_000_000, 4, 1_000, 1 << 20)
 PLAIN = Demand("a.run")
 FREE = Digest(1, 2, 2)
 DEFAULTS = EngineConfig()

@@ -121,7 +121,7 @@ ATTEMPTS = st.builds(
     U32,
     several(BLOBS),
 )
-CREDITS = st.builds(Credit, U32, U32, U32, U32, U32)
+CREDITS = st.builds(Credit, U32, U32, U32, U32)
 DIGESTS = st.builds(Digest, U32, U32, U32, U32, U32, st.booleans())
 MEMBERS = st.builds(
     Member,

@@ -12,7 +12,7 @@ from nova_node.core.model import Call, Capability, Card, Credit, Demand, Group, 
 from nova_node.core.placement import Worker
 from nova_node.core.tasks import Tasks
 
-TIGHT = Credit(20_000, 2, 1_000, 1 << 20, 1)
+TIGHT = Credit(20_000, 2, 1_000, 1 << 20)
 NAMES = (RUN, Capability("cheap.run"), Capability("dear.run"))
 
 
@@ -66,7 +66,7 @@ def test_tasks_are_spread_evenly() -> None:
 
 def test_nobody_is_sent_more_than_it_asked_for() -> None:
     scene = Scene()
-    worker = scene.worker("a", Credit(1_000_000, 1, 7, 1 << 20, 1))
+    worker = scene.worker("a", Credit(1_000_000, 1, 7, 1 << 20))
     scene.learn("a.run", 10)
     scene.add(100)
     assert scene.place() == [("a", 1, 7)]
@@ -85,7 +85,7 @@ def test_dear_tasks_travel_few_at_a_time() -> None:
 
 def test_bytes_are_bounded() -> None:
     scene = Scene()
-    worker = scene.worker("a", Credit(1_000_000, 2, 1_000, 4, 1))
+    worker = scene.worker("a", Credit(1_000_000, 2, 1_000, 4))
     scene.add(10)
     scene.place()
     assert worker.owed_bytes >= 4
@@ -102,7 +102,7 @@ def test_nothing_goes_to_a_worker_that_is_not_connected_or_does_not_fit() -> Non
 
 def test_batches_take_turns_when_room_is_scarce() -> None:
     scene = Scene()
-    worker = scene.worker("a", Credit(1_000_000, 1, 4, 1 << 20, 1))
+    worker = scene.worker("a", Credit(1_000_000, 1, 4, 1 << 20))
     scene.learn("a.run", 10)
     batches = [scene.add(1_000), scene.add(1_000), scene.add(1)]
     order: list[int] = []
@@ -129,7 +129,7 @@ def test_a_flood_of_cheap_tasks_does_not_starve_a_dear_one() -> None:
 
 def test_room_kept_for_one_flow_is_only_where_it_fits() -> None:
     scene = Scene()
-    scene.worker("a", Credit(0, 0, 0, 0, 0), Capability("dear.run"))
+    scene.worker("a", Credit(0, 0, 0, 0), Capability("dear.run"))
     scene.worker("b")
     scene.add(1, "dear.run", priority=9)
     cheap = scene.add(1, "cheap.run")
@@ -138,7 +138,7 @@ def test_room_kept_for_one_flow_is_only_where_it_fits() -> None:
 
 def test_urgent_tasks_go_first() -> None:
     scene = Scene()
-    scene.worker("a", Credit(1_000_000, 1, 1, 1 << 20, 1))
+    scene.worker("a", Credit(1_000_000, 1, 1, 1 << 20))
     scene.add(5)
     urgent = scene.add(1, priority=9)
     assert scene.place() == [("a", urgent, 1)]

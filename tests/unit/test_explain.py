@@ -21,7 +21,7 @@ from nova_node.core.model import (
 from nova_node.core.placement import Rank
 from nova_node.core.signals import CardFetched, DrainAsked, PeerSeen, Resulted
 
-NO_ROOM = Credit(0, 0, 0, 0, 0)
+NO_ROOM = Credit(0, 0, 0, 0)
 
 
 def why(lone: Lone, no: int = 1) -> Explanation:

@@ -158,7 +158,7 @@ def test_nothing_is_recalled_for_a_node_that_does_not_fit() -> None:
 def test_nothing_is_recalled_for_a_node_without_room() -> None:
     lone = with_peer()
     assigned(lone, 10)
-    assert not only(lone.peer("c" * 16, credit=Credit(0, 0, 0, 0, 0)), Recall)
+    assert not only(lone.peer("c" * 16, credit=Credit(0, 0, 0, 0)), Recall)
 
 
 def finish_some(lone: Lone, batches: int) -> None:

@@ -96,7 +96,7 @@ def test_a_worker_without_card_or_slots() -> None:
 )
 def test_room(owed: int, owed_us: float, owed_bytes: int, room: int) -> None:
     candidate = worker()
-    candidate.credit = Credit(1_000, 2, 20, 100, 1)
+    candidate.credit = Credit(1_000, 2, 20, 100)
     candidate.owed = {no: task() for no in range(owed)}
     candidate.owed_us, candidate.owed_bytes = owed_us, owed_bytes
     assert candidate.room(100.0) == room

@@ -261,18 +261,16 @@ class Cut(_message.Message):
     def __init__(self, no: _Optional[int] = ..., attempt: _Optional[int] = ..., shards: _Optional[_Iterable[_Union[_task_pb2.Call, _Mapping]]] = ..., elapsed_us: _Optional[int] = ...) -> None: ...
 
 class Credit(_message.Message):
-    __slots__ = ("budget_us", "min_items", "max_items", "max_bytes", "slots_free")
+    __slots__ = ("budget_us", "min_items", "max_items", "max_bytes")
     BUDGET_US_FIELD_NUMBER: _ClassVar[int]
     MIN_ITEMS_FIELD_NUMBER: _ClassVar[int]
     MAX_ITEMS_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
-    SLOTS_FREE_FIELD_NUMBER: _ClassVar[int]
     budget_us: int
     min_items: int
     max_items: int
     max_bytes: int
-    slots_free: int
-    def __init__(self, budget_us: _Optional[int] = ..., min_items: _Optional[int] = ..., max_items: _Optional[int] = ..., max_bytes: _Optional[int] = ..., slots_free: _Optional[int] = ...) -> None: ...
+    def __init__(self, budget_us: _Optional[int] = ..., min_items: _Optional[int] = ..., max_items: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
 
 class Said(_message.Message):
     __slots__ = ("no", "attempt", "stderr", "text")
