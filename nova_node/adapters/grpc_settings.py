@@ -1,16 +1,8 @@
-"""How every gRPC connection of a node is set, and errors on their way through gRPC.
-
-Import this before anything else of grpc: it silences the C core's own logging.
-"""
+"""How every gRPC connection of a node is set, and errors on their way through gRPC."""
 
 from __future__ import annotations
 
-import os
 from typing import Any, NoReturn
-
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-# The older poller of the C core: one thread hop less for each message, a fifth off a round trip.
-os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
 
 import grpc
 import grpc.aio
