@@ -22,6 +22,7 @@ from nova_node.adapters.wire_work import (
     cuts_to_pb,
     fences_from_pb,
     fences_to_pb,
+    release_from_pb,
     said_list_from_pb,
     said_list_to_pb,
 )
@@ -224,7 +225,7 @@ class WorkerStream:
             if attempts or cancels or request.recall:
                 self._post(Work(self.link, attempts, cancels, request.recall))
             if request.release:
-                self.released(request.release)
+                self.released(release_from_pb(request.release))
 
     def released(self, blob_ids: Sequence[str]) -> None:
         """Replaced by the server with what drops blobs."""

@@ -77,11 +77,6 @@ class Fanout:
         top = self._at.get((self.top, 0))
         return top if top is not None and top.status is Status.DONE else None
 
-    def merges_over(self, part: Task) -> Task | None:
-        """The merge that takes this part, if it exists."""
-        level, index = self._place[part.no]
-        return self._at.get((level + 1, index // self._fan_in))
-
     def _put(self, child: Task, place: Place) -> None:
         level, index = place
         alone = index == self._sizes[level] - 1 and index % self._fan_in == 0

@@ -69,17 +69,6 @@ class MembershipConfig:
 
 
 LAN = MembershipConfig()
-#: for meshes on one machine and for tests: faster, and no patience with a stuck node
-LOOPBACK = MembershipConfig(
-    probe_s=0.2,
-    hedge_s=0.2,
-    probe_timeout_s=0.3,
-    suspicion_s=1.0,
-    crash_s=0.2,
-    last_word_s=0.3,
-    sync_s=5.0,
-    reconnect_s=1.0,
-)
 
 
 class Fault(StrEnum):
