@@ -20,6 +20,7 @@ from nova_node.adapters.wire_checks import (
     HOLDERS_MAX,
     INLINE_MAX_BYTES,
     INPUTS_MAX,
+    MANDATE_MAX_BYTES,
     MESSAGE_MAX_CHARS,
     NUMBER_MAX,
     SAID_MAX_CHARS,
@@ -34,6 +35,7 @@ from nova_node.adapters.wire_checks import (
     check_node,
     check_number,
     check_prose,
+    check_submitter,
     clean,
     sendable,
 )
@@ -47,6 +49,7 @@ from nova_node.core.model import (
     Failure,
     Group,
     Input,
+    Mandate,
     Outcome,
     Phase,
     Said,
@@ -233,6 +236,16 @@ def _group_from_pb(pb: task_pb2.Group) -> Group:
     if not pb.calls:
         raise Invalid("a group has no calls", "leave it out, or give it a call")
     return Group(demand_from_pb(pb.demand), calls_from_pb(pb.calls), blobs_from_pb(pb.blobs))
+
+
+def mandate_from_pb(submitter: str, signed: bytes) -> Mandate | None:
+    """None in a mesh without identity. Only the form is checked here."""
+    if not submitter:
+        return None
+    check_submitter(submitter)
+    if not 0 < len(signed) <= MANDATE_MAX_BYTES:
+        raise Invalid(f"a mandate of {len(signed)} bytes", "sign fewer calls at a time")
+    return Mandate(submitter, signed)
 
 
 # ---------------------------------------------------------------- ends

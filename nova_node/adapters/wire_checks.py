@@ -69,6 +69,9 @@ MESSAGE_MAX_CHARS = 4096
 
 TRACEBACK_MAX_CHARS = 16 << 10
 
+MANDATE_MAX_BYTES = 4 << 20
+"""Of what a submitter signs for one batch: 32 bytes a call, the demands and its certificates."""
+
 NUMBER_MAX = (1 << 53) - 1
 """Task numbers, sizes, incarnations: exact in JSON and in DuckDB, positive in SQLite."""
 
@@ -87,6 +90,8 @@ _NODE = re.compile(r"[a-z0-9]{1,63}")
 _BLOB = re.compile(r"[0-9a-f]{64}")
 _CAPABILITY = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_-]{0,62}")
 _REQUEST = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SUBMITTER = re.compile(r"[a-z]{1,16}/[a-z0-9][a-z0-9_-]{0,62}")
+_REFERENCE = re.compile(r"(secret|env|file|keyring):[A-Za-z0-9._/@+-]{1,255}")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 # no "/": an address from gossip must not name a local socket or another resolver
@@ -185,6 +190,23 @@ def check_name(name: str, what: str, least: int = 1) -> str:
             f"use {least} to {NAME_MAX_CHARS} printable characters",
         )
     return name
+
+
+def check_submitter(submitter: str) -> str:
+    """Who submitted: "<role>/<id>"."""
+    if not _SUBMITTER.fullmatch(submitter):
+        raise Invalid(f"{_shown(submitter)} names no submitter", "use <role>/<id>")
+    return submitter
+
+
+def check_reference(reference: str) -> str:
+    """Where a secret is kept: "<store>:<name>"."""
+    if not _REFERENCE.fullmatch(reference):
+        raise Invalid(
+            f"{_shown(reference)} is not a reference to a secret",
+            "use secret:NAME, env:NAME, file:PATH or keyring:NAME",
+        )
+    return reference
 
 
 def check_prose(text: str, what: str, max_chars: int) -> str:

@@ -15,8 +15,10 @@ from nova_node.adapters.wire_checks import (
     LABELS_MAX,
     check_capability,
     check_count,
+    check_identifier,
     check_name,
     check_number,
+    check_reference,
     check_seconds,
 )
 from nova_node.core.errors import Invalid
@@ -30,6 +32,7 @@ from nova_node.core.model import (
 
 PRIORITY_MAX = 9
 ATTEMPTS_MAX = 100
+SECRETS_MAX = 32
 
 _DURABILITIES = {int(d): d for d in Durability}
 _NO_LIMITS = Limits()
@@ -73,6 +76,10 @@ def demand_to_pb(demand: Demand, pb: task_pb2.Demand) -> None:
         pb.deadline_s = demand.deadline_s
     if demand.shards:
         pb.shards = demand.shards
+    for key, reference in demand.secrets:
+        pb.secrets[key] = reference
+    if demand.sensitive:
+        pb.sensitive = True
 
 
 def demand_from_pb(pb: task_pb2.Demand) -> Demand:
@@ -110,7 +117,19 @@ def _read_demand(pb: task_pb2.Demand) -> Demand:
         limits=limits_from_pb(pb.limits) if pb.HasField("limits") else _NO_LIMITS,
         deadline_s=check_seconds(pb.deadline_s, "the deadline"),
         shards=check_number(pb.shards, "shards", CALLS_MAX),
+        secrets=_secrets_from_pb(pb.secrets.items()),
+        sensitive=pb.sensitive,
     )
+
+
+def _secrets_from_pb(secrets: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Sorted by name."""
+    pairs = sorted(secrets)
+    check_count(pairs, "secrets", SECRETS_MAX)
+    for name, reference in pairs:
+        check_identifier(name)
+        check_reference(reference)
+    return tuple(pairs)
 
 
 def labels_from_pb(labels: Iterable[tuple[str, str]], most: int) -> tuple[tuple[str, str], ...]:

@@ -15,6 +15,7 @@ from nova_node.adapters.wire import (
     calls_to_pb,
     groups_from_pb,
     groups_to_pb,
+    mandate_from_pb,
     outcome_from_pb,
     outcome_to_pb,
     outcomes_from_pb,
@@ -83,8 +84,10 @@ def event_to_pb(event: Event, pb: event_pb2.Event) -> None:
         case Finished(outcomes):
             pb.finished.SetInParent()
             outcomes_to_pb(outcomes, pb.finished.outcomes)
-        case Accepted(request_id, groups):
+        case Accepted(request_id, groups, mandate):
             pb.accepted.request_id = request_id
+            if mandate is not None:
+                pb.accepted.submitter, pb.accepted.mandate = mandate.submitter, mandate.signed
             groups_to_pb(groups, pb.accepted.groups)
         case Assigned(node, fences):
             pb.assigned.node = node
@@ -129,7 +132,9 @@ def _fact_from_pb(pb: event_pb2.Event) -> Fact:
             return Finished(outcomes_from_pb(pb.finished.outcomes))
         case "accepted":
             return Accepted(
-                check_request(pb.accepted.request_id), groups_from_pb(pb.accepted.groups)
+                check_request(pb.accepted.request_id),
+                groups_from_pb(pb.accepted.groups),
+                mandate_from_pb(pb.accepted.submitter, pb.accepted.mandate),
             )
         case "assigned":
             return _assigned_from_pb(pb.assigned)

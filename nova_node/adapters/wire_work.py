@@ -54,7 +54,7 @@ def attempts_to_pb(attempts: Iterable[Attempt], pb: mesh_pb2.WorkRequest) -> Non
             or a.part is not part
             or a.blobs != blobs
         ):
-            _, _, demand, phase, _, _, part, _, blobs = a
+            _, _, demand, phase, _, _, part, _, blobs, _, _ = a
             calls = _assignment(a, pb).calls
         item = calls.add()
         item.no = a.no

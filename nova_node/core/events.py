@@ -12,6 +12,7 @@ from nova_node.core.model import (
     Call,
     Fence,
     Group,
+    Mandate,
     Outcome,
     Phase,
     Said,
@@ -23,6 +24,7 @@ class Accepted(NamedTuple):
 
     request_id: str
     groups: tuple[Group, ...]
+    mandate: Mandate | None = None
 
 
 class Assigned(NamedTuple):

@@ -123,6 +123,19 @@ class Demand:
     deadline_s: float = 0.0
     #: wanted of a capability that splits; 0 = the owner chooses
     shards: int = 0
+    #: name for the capability and reference, resolved where the attempt runs
+    secrets: tuple[tuple[str, str], ...] = ()
+    #: results are kept as sensitive blobs, encrypted on disk
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mandate:
+    """What a submitter signed for a batch: who it was, as "<role>/<id>", and the bytes of the signed
+    Mandate, which whoever runs an attempt checks again."""
+
+    submitter: str
+    signed: bytes
 
 
 class Group(NamedTuple):
@@ -197,6 +210,9 @@ class Attempt(NamedTuple):
     depth: int = 0
     #: who holds the blobs that the inputs name
     blobs: tuple[BlobRef, ...] = ()
+    #: of the batch, and the number of its first task; None in a mesh without identity
+    mandate: Mandate | None = None
+    first: int = 0
 
 
 class Credit(NamedTuple):

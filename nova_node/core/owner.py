@@ -53,7 +53,7 @@ from nova_node.core.signals import (
     Resulted,
     Submit,
 )
-from nova_node.core.tasks import Batch, Task, Tasks
+from nova_node.core.tasks import Batch, Task, Tasks, root_attempt
 from nova_node.core.timers import Timers
 
 
@@ -138,7 +138,8 @@ class Owner:
     def accept(self, request_id: str, signal: Submit, now: float) -> Batch:
         first = self.tasks.next_no
         journaled = any(g.demand.durability is Durability.JOURNALED for g in signal.groups)
-        self.record(Accepted(request_id, signal.groups), first, now, journaled)
+        fact = Accepted(request_id, signal.groups, signal.mandate)
+        self.record(fact, first, now, journaled)
         for no in range(first, self.tasks.next_no):
             self._timers.expire(self.tasks.by_no[no])
         return self.tasks.batches[first]
@@ -205,11 +206,7 @@ class Owner:
             number = task.attempt + 1
             of_batch.append(Fence(task.no, number))
             if task.parent is None:
-                attempts.append(
-                    Attempt(
-                        task.no, number, task.demand, Phase.RUN, task.call, (), False, 0, task.blobs
-                    )
-                )
+                attempts.append(root_attempt(task, number))
             else:
                 attempts.append(self.shards.attempt(task, number))
         self.dispatch.owe(worker, tasks)

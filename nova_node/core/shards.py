@@ -117,7 +117,7 @@ class Shards:
         demand = replace(attempt.demand, durability=Durability.VOLATILE)
         no = self._books.tasks.next_no
         group = Group(demand, (Call(attempt.call.args),), attempt.blobs)
-        self._books.record(Accepted("", (group,)), no, now, False)
+        self._books.record(Accepted("", (group,), attempt.mandate), no, now, False)
         parent = self._books.tasks.by_no[no]
         parent.depth = attempt.depth
         self._origins[no] = Origin(link, fence)
@@ -172,7 +172,17 @@ class Shards:
                 pass
         blobs = parent.blobs if task.phase is Phase.SPLIT else task.blobs
         return Attempt(
-            task.no, number, demand, task.phase, call, parts, self.is_part(task), task.depth, blobs
+            task.no,
+            number,
+            demand,
+            task.phase,
+            call,
+            parts,
+            self.is_part(task),
+            task.depth,
+            blobs,
+            task.batch.mandate,
+            task.batch.first,
         )
 
     def is_part(self, task: Task) -> bool:

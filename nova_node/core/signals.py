@@ -15,6 +15,7 @@ from nova_node.core.model import (
     Failure,
     Fence,
     Group,
+    Mandate,
     Member,
     Outcome,
     Said,
@@ -29,6 +30,7 @@ class Submit:
     token: Any
     request_id: str
     groups: tuple[Group, ...]
+    mandate: Mandate | None = None
 
 
 @dataclass(frozen=True, slots=True)

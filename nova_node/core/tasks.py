@@ -19,7 +19,7 @@ from nova_node.core.events import (
     Retried,
 )
 from nova_node.core.lifecycle import ENDED, NEXT
-from nova_node.core.model import BlobRef, Call, Demand, Outcome, Phase, Status
+from nova_node.core.model import Attempt, BlobRef, Call, Demand, Mandate, Outcome, Phase, Status
 
 
 class Task:
@@ -91,12 +91,19 @@ class Batch:
         "ended_at",
         "first",
         "journaled",
+        "mandate",
         "request_id",
         "unended",
     )
 
     def __init__(
-        self, first: int, count: int, request_id: str, now: float, journaled: bool
+        self,
+        first: int,
+        count: int,
+        request_id: str,
+        now: float,
+        journaled: bool,
+        mandate: Mandate | None = None,
     ) -> None:
         self.first = first
         self.count = count
@@ -104,6 +111,7 @@ class Batch:
         self.accepted_at = now
         self.ended_at = 0.0
         self.journaled = journaled
+        self.mandate = mandate
         #: root tasks that have not ended
         self.unended = count
         #: numbers of tasks that grew from this batch
@@ -117,6 +125,24 @@ class Batch:
     def numbers(self) -> Iterator[int]:
         yield from range(self.first, self.first + self.count)
         yield from self.children
+
+
+def root_attempt(task: Task, number: int) -> Attempt:
+    """What to send for a task that did not grow from another."""
+    batch = task.batch
+    return Attempt(
+        task.no,
+        number,
+        task.demand,
+        Phase.RUN,
+        task.call,
+        (),
+        False,
+        0,
+        task.blobs,
+        batch.mandate,
+        batch.first,
+    )
 
 
 class Tasks:
@@ -180,7 +206,9 @@ class Tasks:
 
     def _accepted(self, event: Event, fact: Accepted) -> None:
         count = sum(len(group.calls) for group in fact.groups)
-        batch = Batch(event.batch, count, fact.request_id, event.time, event.journaled)
+        batch = Batch(
+            event.batch, count, fact.request_id, event.time, event.journaled, fact.mandate
+        )
         no, by_no = event.batch, self.by_no
         for demand, calls, blobs in fact.groups:
             for call in calls:

@@ -36,6 +36,7 @@ from nova_node.core.model import (
     Group,
     Input,
     Limits,
+    Mandate,
     Member,
     MemberState,
     Outcome,
@@ -76,6 +77,9 @@ VALUES = st.builds(Value, st.sampled_from(Encoding), BYTES, st.none()) | BLOBS.m
     lambda ref: Value(ref.encoding, b"", ref)
 )
 LIMITS = st.builds(Limits, SECONDS, SECONDS, NUMBERS, NUMBERS)
+REFERENCES = st.from_regex(r"(secret|env|file|keyring):[A-Za-z0-9._/@+-]{1,20}", fullmatch=True)
+SUBMITTERS = st.from_regex(r"[a-z]{1,16}/[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
+MANDATES = st.builds(Mandate, SUBMITTERS, st.binary(min_size=1, max_size=20))
 DEMANDS = st.builds(
     Demand,
     CAPABILITY_NAMES,
@@ -87,6 +91,8 @@ DEMANDS = st.builds(
     LIMITS | st.just(Limits()),
     SECONDS,
     st.integers(0, 100_000),
+    st.dictionaries(IDENTIFIERS, REFERENCES, max_size=2).map(lambda d: tuple(sorted(d.items()))),
+    st.booleans(),
 )
 EXTENTS = st.builds(Extent, FILE_NAMES, BLOB_IDS, st.integers(0, 2**52), st.integers(0, 2**52 - 1))
 INPUTS = st.builds(Input, IDENTIFIERS, BYTES, st.none()) | st.builds(
@@ -120,6 +126,8 @@ ATTEMPTS = st.builds(
     st.booleans(),
     U32,
     several(BLOBS),
+    st.none(),
+    st.just(0),
 )
 CREDITS = st.builds(Credit, U32, U32, U32, U32)
 DIGESTS = st.builds(Digest, U32, U32, U32, U32, U32, st.booleans())
@@ -151,7 +159,7 @@ CARDS = st.builds(
     Card, NODES, U32, several(CAPABILITIES), LABELS, U32, U32, NUMBERS, PROSE, PROSE, several(PROSE)
 )
 FACTS: st.SearchStrategy[Fact] = st.one_of(
-    st.builds(Accepted, REQUESTS, several(GROUPS, 1)),
+    st.builds(Accepted, REQUESTS, several(GROUPS, 1), st.none() | MANDATES),
     st.builds(Assigned, NODES, several(FENCES)),
     st.builds(Retried, OUTCOMES, TIMES, st.booleans()),
     st.builds(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from nova_proto.v1 import task_pb2 as nova__proto_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19nova_proto/v1/blobs.proto\x12\x07nova.v1\x1a\x18nova_proto/v1/task.proto\"?\n\nPutRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12#\n\x08\x65ncoding\x18\x02 \x01(\x0e\x32\x11.nova.v1.Encoding\"@\n\x0eGetBlobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"P\n\x0cGetBlobReply\x12\x0f\n\x07\x64igests\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\r\n\x05\x63hunk\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x32p\n\x05\x42lobs\x12.\n\x03Put\x12\x13.nova.v1.PutRequest\x1a\x10.nova.v1.BlobRef(\x01\x12\x37\n\x03Get\x12\x17.nova.v1.GetBlobRequest\x1a\x15.nova.v1.GetBlobReply0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19nova_proto/v1/blobs.proto\x12\x07nova.v1\x1a\x18nova_proto/v1/task.proto\"R\n\nPutRequest\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12#\n\x08\x65ncoding\x18\x02 \x01(\x0e\x32\x11.nova.v1.Encoding\x12\x11\n\tsensitive\x18\x03 \x01(\x08\"@\n\x0eGetBlobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"c\n\x0cGetBlobReply\x12\x0f\n\x07\x64igests\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\r\n\x05\x63hunk\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x11\n\tsensitive\x18\x05 \x01(\x08\x32p\n\x05\x42lobs\x12.\n\x03Put\x12\x13.nova.v1.PutRequest\x1a\x10.nova.v1.BlobRef(\x01\x12\x37\n\x03Get\x12\x17.nova.v1.GetBlobRequest\x1a\x15.nova.v1.GetBlobReply0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,11 +33,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nova_proto.v1.blobs_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PUTREQUEST']._serialized_start=64
-  _globals['_PUTREQUEST']._serialized_end=127
-  _globals['_GETBLOBREQUEST']._serialized_start=129
-  _globals['_GETBLOBREQUEST']._serialized_end=193
-  _globals['_GETBLOBREPLY']._serialized_start=195
-  _globals['_GETBLOBREPLY']._serialized_end=275
-  _globals['_BLOBS']._serialized_start=277
-  _globals['_BLOBS']._serialized_end=389
+  _globals['_PUTREQUEST']._serialized_end=146
+  _globals['_GETBLOBREQUEST']._serialized_start=148
+  _globals['_GETBLOBREQUEST']._serialized_end=212
+  _globals['_GETBLOBREPLY']._serialized_start=214
+  _globals['_GETBLOBREPLY']._serialized_end=313
+  _globals['_BLOBS']._serialized_start=315
+  _globals['_BLOBS']._serialized_end=427
 # @@protoc_insertion_point(module_scope)

@@ -6,12 +6,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PutRequest(_message.Message):
-    __slots__ = ("data", "encoding")
+    __slots__ = ("data", "encoding", "sensitive")
     DATA_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     encoding: _task_pb2.Encoding
-    def __init__(self, data: _Optional[bytes] = ..., encoding: _Optional[_Union[_task_pb2.Encoding, str]] = ...) -> None: ...
+    sensitive: bool
+    def __init__(self, data: _Optional[bytes] = ..., encoding: _Optional[_Union[_task_pb2.Encoding, str]] = ..., sensitive: bool = ...) -> None: ...
 
 class GetBlobRequest(_message.Message):
     __slots__ = ("id", "offset", "size_bytes")
@@ -24,13 +26,15 @@ class GetBlobRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ..., offset: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class GetBlobReply(_message.Message):
-    __slots__ = ("digests", "size_bytes", "chunk", "data")
+    __slots__ = ("digests", "size_bytes", "chunk", "data", "sensitive")
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     digests: bytes
     size_bytes: int
     chunk: int
     data: bytes
-    def __init__(self, digests: _Optional[bytes] = ..., size_bytes: _Optional[int] = ..., chunk: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    sensitive: bool
+    def __init__(self, digests: _Optional[bytes] = ..., size_bytes: _Optional[int] = ..., chunk: _Optional[int] = ..., data: _Optional[bytes] = ..., sensitive: bool = ...) -> None: ...

@@ -32,12 +32,16 @@ class Event(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., batch: _Optional[int] = ..., time: _Optional[float] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., assigned: _Optional[_Union[Assigned, _Mapping]] = ..., retried: _Optional[_Union[Retried, _Mapping]] = ..., grown: _Optional[_Union[Grown, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., peer_changed: _Optional[_Union[PeerChanged, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
-    __slots__ = ("request_id", "groups")
+    __slots__ = ("request_id", "groups", "submitter", "mandate")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    MANDATE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     groups: _containers.RepeatedCompositeFieldContainer[_task_pb2.Group]
-    def __init__(self, request_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[_task_pb2.Group, _Mapping]]] = ...) -> None: ...
+    submitter: str
+    mandate: bytes
+    def __init__(self, request_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[_task_pb2.Group, _Mapping]]] = ..., submitter: _Optional[str] = ..., mandate: _Optional[bytes] = ...) -> None: ...
 
 class Grown(_message.Message):
     __slots__ = ("parent", "first", "phase", "calls", "blobs", "parts")

@@ -173,18 +173,30 @@ class Card(_message.Message):
     def __init__(self, node: _Optional[str] = ..., card_version: _Optional[int] = ..., capabilities: _Optional[_Iterable[_Union[Capability, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ..., cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., platform: _Optional[str] = ..., python: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WorkRequest(_message.Message):
-    __slots__ = ("hello", "assignments", "cancels", "recall", "release")
+    __slots__ = ("hello", "assignments", "cancels", "recall", "release", "mandates")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     CANCELS_FIELD_NUMBER: _ClassVar[int]
     RECALL_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
+    MANDATES_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     assignments: _containers.RepeatedCompositeFieldContainer[Assignment]
     cancels: _containers.RepeatedCompositeFieldContainer[Fence]
     recall: int
     release: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancels: _Optional[_Iterable[_Union[Fence, _Mapping]]] = ..., recall: _Optional[int] = ..., release: _Optional[_Iterable[str]] = ...) -> None: ...
+    mandates: _containers.RepeatedCompositeFieldContainer[WorkMandate]
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., assignments: _Optional[_Iterable[_Union[Assignment, _Mapping]]] = ..., cancels: _Optional[_Iterable[_Union[Fence, _Mapping]]] = ..., recall: _Optional[int] = ..., release: _Optional[_Iterable[str]] = ..., mandates: _Optional[_Iterable[_Union[WorkMandate, _Mapping]]] = ...) -> None: ...
+
+class WorkMandate(_message.Message):
+    __slots__ = ("no", "submitter", "mandate")
+    NO_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    MANDATE_FIELD_NUMBER: _ClassVar[int]
+    no: int
+    submitter: str
+    mandate: bytes
+    def __init__(self, no: _Optional[int] = ..., submitter: _Optional[str] = ..., mandate: _Optional[bytes] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("owner", "incarnation", "protocol", "mesh")
@@ -207,18 +219,22 @@ class Fence(_message.Message):
     def __init__(self, no: _Optional[int] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("demand", "phase", "part", "calls", "blobs")
+    __slots__ = ("demand", "phase", "part", "calls", "blobs", "mandate", "first")
     DEMAND_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     PART_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     BLOBS_FIELD_NUMBER: _ClassVar[int]
+    MANDATE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     demand: _task_pb2.Demand
     phase: _task_pb2.Phase
     part: bool
     calls: _containers.RepeatedCompositeFieldContainer[AssignedCall]
     blobs: _containers.RepeatedCompositeFieldContainer[_task_pb2.BlobRef]
-    def __init__(self, demand: _Optional[_Union[_task_pb2.Demand, _Mapping]] = ..., phase: _Optional[_Union[_task_pb2.Phase, str]] = ..., part: bool = ..., calls: _Optional[_Iterable[_Union[AssignedCall, _Mapping]]] = ..., blobs: _Optional[_Iterable[_Union[_task_pb2.BlobRef, _Mapping]]] = ...) -> None: ...
+    mandate: int
+    first: int
+    def __init__(self, demand: _Optional[_Union[_task_pb2.Demand, _Mapping]] = ..., phase: _Optional[_Union[_task_pb2.Phase, str]] = ..., part: bool = ..., calls: _Optional[_Iterable[_Union[AssignedCall, _Mapping]]] = ..., blobs: _Optional[_Iterable[_Union[_task_pb2.BlobRef, _Mapping]]] = ..., mandate: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
 
 class AssignedCall(_message.Message):
     __slots__ = ("no", "attempt", "call", "parts", "depth")

@@ -110,8 +110,15 @@ class Limits(_message.Message):
     def __init__(self, wall_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., output_bytes: _Optional[int] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("capability", "version", "labels", "durability", "priority", "max_attempts", "limits", "deadline_s", "shards")
+    __slots__ = ("capability", "version", "labels", "durability", "priority", "max_attempts", "limits", "deadline_s", "shards", "secrets", "sensitive")
     class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class SecretsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +134,8 @@ class Demand(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_S_FIELD_NUMBER: _ClassVar[int]
     SHARDS_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     capability: str
     version: str
     labels: _containers.ScalarMap[str, str]
@@ -136,7 +145,9 @@ class Demand(_message.Message):
     limits: Limits
     deadline_s: float
     shards: int
-    def __init__(self, capability: _Optional[str] = ..., version: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., priority: _Optional[int] = ..., max_attempts: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., deadline_s: _Optional[float] = ..., shards: _Optional[int] = ...) -> None: ...
+    secrets: _containers.ScalarMap[str, str]
+    sensitive: bool
+    def __init__(self, capability: _Optional[str] = ..., version: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., priority: _Optional[int] = ..., max_attempts: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., deadline_s: _Optional[float] = ..., shards: _Optional[int] = ..., secrets: _Optional[_Mapping[str, str]] = ..., sensitive: bool = ...) -> None: ...
 
 class Call(_message.Message):
     __slots__ = ("args", "inputs")

@@ -9,12 +9,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SubmitRequest(_message.Message):
-    __slots__ = ("request_id", "groups")
+    __slots__ = ("request_id", "groups", "mandate")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    MANDATE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     groups: _containers.RepeatedCompositeFieldContainer[_task_pb2.Group]
-    def __init__(self, request_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[_task_pb2.Group, _Mapping]]] = ...) -> None: ...
+    mandate: bytes
+    def __init__(self, request_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[_task_pb2.Group, _Mapping]]] = ..., mandate: _Optional[bytes] = ...) -> None: ...
 
 class SubmitReply(_message.Message):
     __slots__ = ("request_id", "owner", "first", "count")
@@ -99,7 +101,7 @@ class AttemptView(_message.Message):
     def __init__(self, attempt: _Optional[int] = ..., node: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.Status, str]] = ..., error: _Optional[_Union[_task_pb2.Error, _Mapping]] = ..., started_at: _Optional[float] = ..., ended_at: _Optional[float] = ...) -> None: ...
 
 class TaskView(_message.Message):
-    __slots__ = ("id", "owner", "status", "demand", "call", "phase", "parent", "value", "error", "attempts", "accepted_at", "ended_at", "children", "children_done", "children_total", "node")
+    __slots__ = ("id", "owner", "status", "demand", "call", "phase", "parent", "value", "error", "attempts", "accepted_at", "ended_at", "children", "children_done", "children_total", "node", "submitter")
     ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +118,7 @@ class TaskView(_message.Message):
     CHILDREN_DONE_FIELD_NUMBER: _ClassVar[int]
     CHILDREN_TOTAL_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTER_FIELD_NUMBER: _ClassVar[int]
     id: str
     owner: str
     status: _task_pb2.Status
@@ -132,7 +135,8 @@ class TaskView(_message.Message):
     children_done: int
     children_total: int
     node: str
-    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.Status, str]] = ..., demand: _Optional[_Union[_task_pb2.Demand, _Mapping]] = ..., call: _Optional[_Union[_task_pb2.Call, _Mapping]] = ..., phase: _Optional[_Union[_task_pb2.Phase, str]] = ..., parent: _Optional[str] = ..., value: _Optional[_Union[_task_pb2.Value, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.Error, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[AttemptView, _Mapping]]] = ..., accepted_at: _Optional[float] = ..., ended_at: _Optional[float] = ..., children: _Optional[_Iterable[str]] = ..., children_done: _Optional[int] = ..., children_total: _Optional[int] = ..., node: _Optional[str] = ...) -> None: ...
+    submitter: str
+    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.Status, str]] = ..., demand: _Optional[_Union[_task_pb2.Demand, _Mapping]] = ..., call: _Optional[_Union[_task_pb2.Call, _Mapping]] = ..., phase: _Optional[_Union[_task_pb2.Phase, str]] = ..., parent: _Optional[str] = ..., value: _Optional[_Union[_task_pb2.Value, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.Error, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[AttemptView, _Mapping]]] = ..., accepted_at: _Optional[float] = ..., ended_at: _Optional[float] = ..., children: _Optional[_Iterable[str]] = ..., children_done: _Optional[int] = ..., children_total: _Optional[int] = ..., node: _Optional[str] = ..., submitter: _Optional[str] = ...) -> None: ...
 
 class ListRequest(_message.Message):
     __slots__ = ("statuses", "capability", "limit", "local_only", "children")
