@@ -9,6 +9,7 @@ from typing import NamedTuple
 from nova_node.core.errors import Invalid
 
 PORT_DEFAULT = 7600
+JOIN_PORT_DEFAULT = 7601
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _FIX = "write HOST:PORT, for example 127.0.0.1:7600, node-b.local:7600 or [::1]:7600"

@@ -18,9 +18,20 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
+from nova_node.answer import (
+    NO_OFFER,
+    BadArgument,
+    Failed,
+    Fatal,
+    NotOffered,
+    Offer,
+    Produced,
+    Shards,
+)
 from nova_node.files import CHUNK_BYTES, WHITESPACE, Files, Piece
 
 __all__ = [
@@ -28,13 +39,21 @@ __all__ = [
     "WHITESPACE",
     "BadArgument",
     "Capability",
+    "Failed",
     "Fatal",
     "Files",
     "Limits",
+    "NotOffered",
+    "Offer",
     "Param",
     "Piece",
+    "Produced",
     "Shards",
     "capability",
+    "given_secrets",
+    "given_settings",
+    "secret",
+    "setting",
 ]
 
 P = ParamSpec("P")
@@ -44,25 +63,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_-]{0,62}")
 _VARIADIC = 0x04 | 0x08
 _COROUTINE = 0x80 | 0x200
-
-
-class Fatal(Exception):
-    """Raise it when another attempt would fail too. `fix` tells the caller what to do about it."""
-
-    def __init__(self, message: str, fix: str = "") -> None:
-        super().__init__(message)
-        self.fix = fix
-
-
-class BadArgument(Fatal):
-    """The call does not fit the capability's parameters."""
-
-
-class Shards:
-    """Returned in place of a result: the arguments of the calls that make it up together."""
-
-    def __init__(self, calls: Iterable[Mapping[str, object]]) -> None:
-        self.calls = calls
 
 
 class Limits(NamedTuple):
@@ -75,6 +75,8 @@ class Limits(NamedTuple):
 
 
 NODE_LIMITS = Limits()
+
+Check = Callable[[], Offer]
 
 
 class Param(NamedTuple):
@@ -92,10 +94,17 @@ class Capability(Generic[P, R]):
     """A function that nodes can run. Calling it calls the function itself."""
 
     def __init__(
-        self, function: Callable[P, R], name: str, version: str, limits: Limits, doc: str
+        self,
+        function: Callable[P, R],
+        name: str,
+        version: str,
+        limits: Limits,
+        doc: str,
+        check: Check,
     ) -> None:
         self.function: Callable[..., Any] = function
         self.name, self.version, self.limits, self.doc = name, version, limits, doc
+        self.check = check
         self.params = _params(name, function)
         self.splitter: Callable[..., Iterable[Mapping[str, object]]] | None = None
         self.merger: Callable[[Iterator[Any]], Any] | None = None
@@ -182,18 +191,77 @@ class Capability(Generic[P, R]):
 
 
 def capability(
-    name: str, version: str = "1", *, limits: Limits = NODE_LIMITS, doc: str = ""
+    name: str,
+    version: str = "1",
+    *,
+    limits: Limits = NODE_LIMITS,
+    doc: str = "",
+    check: Check = lambda: NO_OFFER,
 ) -> Callable[[Callable[P, R]], Capability[P, R]]:
-    """Make a function a capability named `area.verb`. Raises TypeError when it cannot be one."""
+    """Make a function a capability named `area.verb`. Raises TypeError when it cannot be one.
+
+    `check` is called when a node finds out what it can offer; it has 20 s, and may raise NotOffered."""
     if not _NAME.fullmatch(name):
         raise TypeError(f"{name[:100]!r} is no capability name: use area.verb in lower case")
     if not 0 < len(version) <= 32:
         raise TypeError(f"{name}: the version must have 1 to 32 characters")
 
     def make(function: Callable[P, R]) -> Capability[P, R]:
-        return Capability(function, name, version, limits, doc or _clean(function.__doc__ or ""))
+        text = doc or _clean(function.__doc__ or "")
+        return Capability(function, name, version, limits, text, check)
 
     return make
+
+
+# ---------------------------------------------------------------- secrets
+
+_secrets: dict[str, str] = {}
+
+
+def secret(name: str) -> str:
+    """The value that the task gives under this name, for as long as the attempt lasts: ask for it
+    where it is used, and keep it nowhere. Raises Fatal when the task gives none."""
+    try:
+        return _secrets[name]
+    except KeyError:
+        raise Fatal(
+            f"the task gives no secret {name!r}",
+            f"submit it with a reference to one, such as {name}=secret:NAME",
+        ) from None
+
+
+@contextmanager
+def given_secrets(values: Mapping[str, str]) -> Generator[None, None, None]:
+    """Within it `secret` answers from `values`: what a worker does for an attempt, and a test for a
+    call of the function."""
+    _secrets.update(values)
+    try:
+        yield
+    finally:
+        _secrets.clear()
+
+
+# ---------------------------------------------------------------- settings
+
+_settings: dict[str, Any] = {}
+
+
+def setting(key: str) -> Any:
+    """What the node's config says, such as setting("sandbox.images"). Raises KeyError for a key of
+    which capabilities are not told."""
+    return _settings[key]
+
+
+@contextmanager
+def given_settings(values: Mapping[str, Any]) -> Generator[None, None, None]:
+    """Within it `setting` answers from `values`: what a worker does as long as it lives, and a test."""
+    before = _settings.copy()
+    _settings.update(values)
+    try:
+        yield
+    finally:
+        _settings.clear()
+        _settings.update(before)
 
 
 # ---------------------------------------------------------------- parameters from annotations

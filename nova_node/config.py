@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, cast
 
 import platformdirs
 
-from nova_node.address import Address
+from nova_node.address import JOIN_PORT_DEFAULT, Address
 from nova_node.core.errors import Invalid, Refused
 from nova_node.core.model import Limits
+from nova_node.core.policy import CapabilityRule
 from nova_node.settings import SETTINGS, SETTINGS_BY_KEY, Setting
 
 CONFIG_FILE_MAX_BYTES = 1 << 20
@@ -25,9 +26,12 @@ CONFIG_FILE_MAX_BYTES = 1 << 20
 INSECURE_BIND_VARIABLE = "NOVA_TEST_ALLOW_INSECURE_BIND"
 INSECURE_BIND_VALUE = "yes-only-in-tests"
 
+SECRET_VARIABLES = "NOVA_SECRET_"
+"""How variables begin that hold secrets for tasks."""
+
 #: variables of other parts of Nova, which are no settings of a node
 _OTHER_VARIABLES = frozenset(
-    {"NOVA_CONFIG", "NOVA_NODE", "NOVA_RUNTIME_DIR", INSECURE_BIND_VARIABLE}
+    {"NOVA_CONFIG", "NOVA_NODE", "NOVA_RUNTIME_DIR", "NOVA_IDENTITY_DIR", INSECURE_BIND_VARIABLE}
 )
 
 
@@ -42,6 +46,18 @@ class DiscoveryConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityConfig:
+    """Of a node that has an identity; the folders need not both be there."""
+
+    folder: Path
+    #: of the node that made the mesh
+    authority: Path
+    #: where it lets others join
+    join_listen: Address
+    node_certificate_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class WorkConfig:
     """What this node offers."""
 
@@ -49,8 +65,12 @@ class WorkConfig:
     labels: tuple[tuple[str, str], ...]
     #: modules with capabilities, beside the installed ones
     capabilities: tuple[str, ...]
+    #: patterns of the env:, file: and keyring: references that tasks may use here
+    secret_sources: tuple[str, ...]
     #: of an attempt that names none
     limits: Limits
+    #: what members of each role may have it run
+    policy: tuple[CapabilityRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +91,9 @@ class StorageConfig:
     blob_cap_bytes: int
     #: finished tasks are forgotten after so long
     journal_retention_s: float
+    #: of recorded history; 0: nothing is recorded
+    metrics_cap_bytes: int
+    metrics_retention_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +101,16 @@ class NodeConfig:
     name: str
     mesh: str
     listen: Address
+    #: where others reach it; None: where it listens, or its way to the network
+    advertise: Address | None
+    #: None: it serves its own user on this machine only
+    identity: IdentityConfig | None
     discovery: DiscoveryConfig
     work: WorkConfig
     queues: QueueConfig
     storage: StorageConfig
+    #: where Prometheus may read; None: nowhere
+    metrics: Address | None
 
 
 class Given(NamedTuple):
@@ -112,11 +141,17 @@ def load(
     strangers = _strangers(environ)
     path, in_file = _read_file(environ, config_path)
     given = tuple(_given(setting, flags, environ, in_file, path) for setting in SETTINGS)
+    given = _with_identity(given)
     config = _compose({g.key: g.value for g in given})
     warnings = [f"{name} is not a setting of nova-node, ignored" for name in strangers]
-    if not config.listen.is_loopback:
+    if config.identity is None and not config.listen.is_loopback:
         _require_test_permission(config.listen, environ)
         warnings.append(f"INSECURE: {config.listen} accepts anybody, without identity; tests only")
+    if config.metrics is not None and not config.metrics.is_loopback:
+        raise Refused(
+            f"will not show metrics on {config.metrics}: whoever reaches that page may read it",
+            "name a loopback address, as --metrics 127.0.0.1:9464, and read it from this machine",
+        )
     return Loaded(config, given, tuple(warnings))
 
 
@@ -197,7 +232,7 @@ def _strangers(environ: Mapping[str, str]) -> list[str]:
         suffixes = [variable.removeprefix("NOVA_") for variable in known]
         if get_close_matches(name.removeprefix("NOVA_"), suffixes, n=1, cutoff=0.8):
             raise _unknown_key(name, known, "environment")
-    return sorted(strangers)
+    return sorted(name for name in strangers if not name.startswith(SECRET_VARIABLES))
 
 
 def _unknown_key(key: str, known: Mapping[str, Any] | Sequence[str], where: str) -> Invalid:
@@ -207,13 +242,46 @@ def _unknown_key(key: str, known: Mapping[str, Any] | Sequence[str], where: str)
     return Invalid(f"unknown key {shown!r} ({where})", fix)
 
 
+def _with_identity(given: tuple[Given, ...]) -> tuple[Given, ...]:
+    """A node with an identity is of the mesh of its certificate, and listens to that by default.
+
+    Raises Refused when it is told to be of another."""
+    by_key = {g.key: g for g in given}
+    folder = identity_folder(by_key["data_dir"].value)
+    if folder is None:
+        return given
+    # loads much, and only such a node needs it
+    from nova_proto.identity.errors import IdentityError
+    from nova_proto.identity.folder import load as load_identity
+
+    try:
+        mesh = load_identity(folder).name.mesh
+    except IdentityError as error:
+        raise Refused(error.message, error.fix, error.code) from None
+    told = by_key["mesh"]
+    if told.origin != "default" and told.value != mesh:
+        raise Refused(
+            f"this node belongs to mesh {mesh}, and is told to be of {told.value} ({told.origin})",
+            f"leave the setting out, or use another --data-dir for mesh {told.value}",
+        )
+    by_key["mesh"] = Given("mesh", mesh, f"identity in {folder}")
+    if by_key["listen"].origin == "default":
+        by_key["listen"] = Given("listen", Address("0.0.0.0"), "default with an identity")
+    return tuple(by_key[g.key] for g in given)
+
+
+def identity_folder(data_dir: Path) -> Path | None:
+    """Where a node keeps its identity, if it has one."""
+    folder = data_dir / "identity"
+    return folder if (folder / "chain.pem").exists() else None
+
+
 def _require_test_permission(listen: Address, environ: Mapping[str, str]) -> None:
     if environ.get(INSECURE_BIND_VARIABLE) != INSECURE_BIND_VALUE:
         raise Refused(
-            f"will not listen on {listen}: beyond this machine a node needs an identity"
-            " (mutual TLS), and this version has none yet",
-            "listen on 127.0.0.1 (the default); more nodes on this machine each take their own"
-            " port and --data-dir",
+            f"will not listen on {listen}: beyond this machine a node needs an identity",
+            "make a mesh with `nova-node init`, or enter one with `nova-node join`;"
+            " without, listen on 127.0.0.1 (the default)",
         )
 
 
@@ -222,17 +290,21 @@ def _compose(values: Mapping[str, Any]) -> NodeConfig:
         name=values["name"],
         mesh=values["mesh"],
         listen=values["listen"],
+        advertise=values["advertise"],
+        identity=_identity(values),
         discovery=DiscoveryConfig(values["peers"], values["mdns"], values["interfaces"]),
         work=WorkConfig(
             values["slots"],
             values["labels"],
             values["capabilities"],
+            values["secret_sources"],
             Limits(
                 values["limits.wall_s"],
                 values["limits.cpu_s"],
                 values["limits.memory_bytes"],
                 values["limits.output_bytes"],
             ),
+            values["policy"],
         ),
         queues=QueueConfig(
             values["queues.tasks_max"], values["queues.mailbox_max"], values["queues.watch_max"]
@@ -241,5 +313,18 @@ def _compose(values: Mapping[str, Any]) -> NodeConfig:
             values["data_dir"],
             values["storage.blob_cap_bytes"],
             values["storage.journal_retention_s"],
+            values["storage.metrics_cap_bytes"],
+            values["storage.metrics_retention_s"],
         ),
+        metrics=values["metrics"],
     )
+
+
+def _identity(values: Mapping[str, Any]) -> IdentityConfig | None:
+    folder = identity_folder(values["data_dir"])
+    if folder is None:
+        return None
+    host, port = values["listen"]
+    join_listen = values["join_listen"] or Address(host, JOIN_PORT_DEFAULT if port else 0)
+    authority = values["data_dir"] / "authority"
+    return IdentityConfig(folder, authority, join_listen, values["node_certificate_s"])

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from nova_node.adapters.data_dir import DataDir
+from nova_node.address import JOIN_PORT_DEFAULT, Address, parse_address
 from nova_node.config import DiscoveryConfig
 from nova_node.core.members import Introduced, LagMeasured
 from nova_node.core.model import Member
@@ -20,6 +21,7 @@ LAG_EVERY_S = 0.25
 REMEMBER_EVERY_S = 5.0
 COLLECT_EVERY_S = 600.0
 BLOB_GRACE_S = 3600.0
+DOORS_MAX = 16
 
 
 class Duties:
@@ -30,21 +32,38 @@ class Duties:
         self._blobs = blobs
         self._card_version = card_version
         self._discovery: Discovery | None = None
+        #: the likeliest last
+        self._doors: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, me: Member, config: DiscoveryConfig) -> None:
+    def start(
+        self, me: Member, config: DiscoveryConfig, listen: Address, join_port: int = 0
+    ) -> None:
+        """`join_port` is where this node lets others into its mesh; 0: it does not."""
         self._tell_digest()
         post = self._runtime.post_member
         for peer in config.peers:
             post(Introduced(str(peer), pinned=True))
+            self._add_door(str(peer._replace(port=JOIN_PORT_DEFAULT)))
         for known in self._data.load_peers():
             if known != me.address:
                 post(Introduced(known))
+                self._add_door(str(parse_address(known)._replace(port=JOIN_PORT_DEFAULT)))
         self.spawn(self._measure_lag())
         self.spawn(self._remember_peers())
         self.spawn(self._collect_blobs())
         if config.mdns:
-            self.spawn(self._discover(me, config.interfaces))
+            self.spawn(self._discover(me, config.interfaces, listen, join_port))
+
+    def doors(self) -> list[str]:
+        """Addresses where the mesh may let nodes join, the likeliest first."""
+        return self._doors[::-1]
+
+    def _add_door(self, address: str) -> None:
+        if address in self._doors:
+            self._doors.remove(address)
+        self._doors.append(address)
+        del self._doors[:-DOORS_MAX]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -66,14 +85,19 @@ class Duties:
 
     # ------------------------------------------------------------ one coroutine each
 
-    async def _discover(self, me: Member, interfaces: Sequence[str]) -> None:
+    async def _discover(
+        self, me: Member, interfaces: Sequence[str], listen: Address, join_port: int
+    ) -> None:
         from nova_node.adapters.discovery_mdns import MdnsDiscovery
 
         def seen(found: Found) -> None:
             self._runtime.post_member(Introduced(found.address, mesh=found.mesh))
+            if found.join:
+                self._add_door(str(parse_address(found.address)._replace(port=found.join)))
 
-        self._discovery = MdnsDiscovery(interfaces)
-        await self._discovery.start(Found(me.node, me.address, me.mesh, me.version), seen)
+        self._discovery = MdnsDiscovery(interfaces, listen=listen)
+        told = Found(me.node, me.address, me.mesh, me.version, join=join_port)
+        await self._discovery.start(told, seen)
 
     async def _measure_lag(self) -> None:
         """How late the loop runs feeds membership's trust in itself, and the digest."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from nova_node.core.errors import NotFound, NovaError, Unavailable
@@ -21,25 +21,47 @@ from nova_node.core.signals import (
     RanItem,
 )
 from nova_node.ports import CHUNK_BYTES, Blobs, BlobSource, Executor, Post
+from nova_node.secrets.references import Answers, Resolver
 
 log = logging.getLogger("nova.inputs")
 
 INLINE_BYTES = 2 << 20
 
+Gate = Callable[[Sequence[Attempt]], Mapping[int, Failure]]
+"""Why some attempts may not run on this node, by their place in the sequence."""
 
-def keep_result(blobs: Blobs, path: str, encoding: Encoding) -> BlobRef:
+
+def keep_result(
+    blobs: Blobs, path: str, encoding: Encoding, sensitive: bool, whole: bool = False
+) -> BlobRef:
     """A large result that a worker process left in a file becomes a blob. Blocks. Only whole
     results are put beyond doubt: a part that is lost is made again."""
-    durable = os.path.getsize(path) > INLINE_BYTES
+    durable = whole or os.path.getsize(path) > INLINE_BYTES
     with open(path, "rb") as file:
-        return blobs.put(iter(lambda: file.read(CHUNK_BYTES), b""), encoding, durable)
+        return blobs.put(iter(lambda: file.read(CHUNK_BYTES), b""), encoding, durable, sensitive)
+
+
+def take_back(blobs: Blobs, attempt: Attempt) -> None:
+    """An attempt that ended reads no blob any more."""
+    for blob_id, offset, size_bytes in _reads(attempt):
+        blobs.take_back(blob_id, offset, size_bytes)
 
 
 class Inputs:
-    def __init__(self, blobs: Blobs, source: BlobSource, executor: Executor) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        source: BlobSource,
+        executor: Executor,
+        resolver: Resolver,
+        gate: Gate | None = None,
+    ) -> None:
+        """Every attempt passes the `gate`, wherever it came from."""
         self._blobs = blobs
         self._source = source
         self._executor = executor
+        self._resolver = resolver
+        self._gate = gate
         self._tasks: set[asyncio.Task[None]] = set()
         #: the latest hand-over of each slot that still waits for blobs
         self._fetching: dict[int, asyncio.Task[None]] = {}
@@ -49,13 +71,32 @@ class Inputs:
 
     def run(self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
         """Hand over attempts, each slot's in order, whatever they have to fetch first."""
+        if self._gate is not None and (refused := self._gate(attempts)):
+            self._refuse(slot, keys, attempts, refused)
+            keys = [key for place, key in enumerate(keys) if place not in refused]
+            attempts = [a for place, a in enumerate(attempts) if place not in refused]
+            if not attempts:
+                return
         before = self._fetching.get(slot)
-        if before is None and not any(_needs_blobs(attempt) for attempt in attempts):
+        if before is None and not any(_needs_more(attempt) for attempt in attempts):
             self._executor.run(slot, keys, attempts)
             return
         task = self._spawn(self._fetch_and_run(slot, keys, attempts, before))
         self._fetching[slot] = task
         task.add_done_callback(lambda _: self._fetched(slot, task))
+
+    def _refuse(
+        self,
+        slot: int,
+        keys: Sequence[int],
+        attempts: Sequence[Attempt],
+        refused: Mapping[int, Failure],
+    ) -> None:
+        items: list[RanItem] = []
+        for place, failure in refused.items():
+            no, number = attempts[place].no, attempts[place].attempt
+            items.append(RanItem(keys[place], Outcome(no, number, Status.FAILED, None, failure)))
+        self._tell(Ran(slot, tuple(items)))
 
     def slot_died(self, slot: int) -> None:
         """What this slot was to run has been given to others."""
@@ -103,6 +144,7 @@ class Inputs:
         for key, attempt in zip(keys, attempts, strict=True):
             try:
                 await self._fetch_all(attempt)
+                await asyncio.to_thread(self._lend, attempt)
             except Exception as raised:
                 error = _typed(raised)
                 # a part of a merge can be made again, an input that nobody holds cannot
@@ -117,17 +159,43 @@ class Inputs:
                 ready.append(attempt)
         if before is not None:
             await asyncio.wait({before})
-        if ready and life == self._lives[slot]:
-            self._executor.run(slot, ready_keys, ready)
+        revealed, failed = await self._reveal(ready)
+        if life != self._lives[slot]:
+            for attempt in ready:
+                take_back(self._blobs, attempt)
+            return
+        if failed:
+            self._refuse(slot, ready_keys, ready, failed)
+            for place in failed:
+                take_back(self._blobs, ready[place])
+        places = [place for place in range(len(ready)) if place not in failed]
+        if places:
+            secrets = {ready_keys[place]: values for place, values in revealed.items()}
+            keys, attempts = [ready_keys[p] for p in places], [ready[p] for p in places]
+            self._executor.run(slot, keys, attempts, secrets)
+
+    async def _reveal(self, attempts: Sequence[Attempt]) -> Answers:
+        if not any(attempt.demand.secrets for attempt in attempts):
+            return {}, {}
+        return await asyncio.to_thread(self._resolver.reveal_all, attempts)
+
+    def _lend(self, attempt: Attempt) -> None:
+        """All of what it reads, or nothing. The executor takes it back."""
+        lent: list[tuple[str, int, int]] = []
+        try:
+            for blob_id, offset, size_bytes in _reads(attempt):
+                self._blobs.lend(blob_id, offset, size_bytes)
+                lent.append((blob_id, offset, size_bytes))
+        except NovaError:
+            for each in lent:
+                self._blobs.take_back(*each)
+            raise
 
     async def _fetch_all(self, attempt: Attempt) -> None:
-        holders = {blob.id: blob.holders for blob in attempt.blobs}
-        for binary in attempt.call.inputs:
-            for blob_id, start, end in _ranges(binary.extents or ()):
-                await self._fetch(blob_id, start, end - start, holders.get(blob_id, ()))
-        for part in attempt.parts:
-            if part.blob is not None:
-                await self._fetch_blob(part.blob)
+        known = (*attempt.blobs, *(part.blob for part in attempt.parts if part.blob))
+        holders = {blob.id: blob.holders for blob in known}
+        for blob_id, offset, size_bytes in _reads(attempt):
+            await self._fetch(blob_id, offset, size_bytes, holders.get(blob_id, ()))
 
     async def _fetch_blob(self, blob: BlobRef) -> None:
         await self._fetch(blob.id, 0, blob.size_bytes, blob.holders)
@@ -143,12 +211,8 @@ class Inputs:
         )
         for holder in holders:
             try:
-                async for whole, digests, index, data in self._source.fetch(
-                    holder, blob_id, offset, size_bytes
-                ):
-                    await asyncio.to_thread(
-                        self._blobs.add_chunk, blob_id, whole, digests, index, data
-                    )
+                async for fetched in self._source.fetch(holder, blob_id, offset, size_bytes):
+                    await asyncio.to_thread(self._blobs.add_chunk, blob_id, *fetched)
             except NovaError as failed:
                 error = failed
             else:
@@ -156,11 +220,10 @@ class Inputs:
         raise error
 
     async def _pull(self, no: int, attempt: int, value: Value) -> None:
-        blob = value.blob
-        assert blob is not None
         failure: Failure | None = None
         try:
-            await self._fetch_blob(blob)
+            for blob in value.blobs:
+                await self._fetch_blob(blob)
         except Exception as raised:
             error = _typed(raised)
             unavailable = Unavailable(
@@ -178,11 +241,23 @@ def _typed(error: Exception) -> NovaError:
     return NovaError(f"{type(error).__name__}: {error}")
 
 
-def _needs_blobs(attempt: Attempt) -> bool:
+def _needs_more(attempt: Attempt) -> bool:
+    if attempt.demand.secrets:
+        return True
     for part in attempt.parts:
         if part.blob is not None:
             return True
     return any(i.extents is not None for i in attempt.call.inputs)
+
+
+def _reads(attempt: Attempt) -> Iterator[tuple[str, int, int]]:
+    """(blob id, offset, size in bytes) of all that an attempt reads."""
+    for binary in attempt.call.inputs:
+        for blob_id, start, end in _ranges(binary.extents or ()):
+            yield blob_id, start, end - start
+    for part in attempt.parts:
+        if part.blob is not None:
+            yield part.blob.id, 0, part.blob.size_bytes
 
 
 def _ranges(extents: Sequence[Any]) -> list[tuple[str, int, int]]:

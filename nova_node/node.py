@@ -9,11 +9,13 @@ import logging
 import os
 import platform
 import random
+import resource
 import signal
 import zlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -21,8 +23,16 @@ from nova_node.adapters.blobs_disk import DiskBlobs
 from nova_node.adapters.clock import SystemClock
 from nova_node.adapters.data_dir import DataDir
 from nova_node.adapters.executor_process import ProcessExecutor
+from nova_node.adapters.interfaces import (
+    LOOPBACK_IP,
+    advertised_ip,
+    default_route_ip,
+    read_interfaces,
+)
 from nova_node.adapters.journal_sqlite import SqliteJournal
 from nova_node.adapters.local_nodes import LocalNode, announce, nodes_dir, withdraw
+from nova_node.address import Address
+from nova_node.audit.log import AuditLog
 from nova_node.config import NodeConfig
 from nova_node.core.engine import Engine, EngineConfig
 from nova_node.core.errors import NovaError
@@ -34,11 +44,18 @@ from nova_node.core.retention import RetentionConfig
 from nova_node.core.signals import DrainAsked, Signal
 from nova_node.core.worker import WorkerConfig
 from nova_node.duties import Duties
-from nova_node.inputs import Inputs, keep_result
+from nova_node.inputs import Inputs, keep_result, take_back
 from nova_node.ports import Post
+from nova_node.recorder import Recorder, record, recorder_of
 from nova_node.runtime import Runtime
+from nova_node.secrets.references import Resolver
+from nova_node.secrets.sources import Sources
+from nova_node.secrets.store import Store
 from nova_node.version import VERSION
 from nova_node.watch import Watch
+
+if TYPE_CHECKING:
+    from nova_node.belonging import Belonging
 
 log = logging.getLogger("nova.node")
 
@@ -51,6 +68,8 @@ def run(config: NodeConfig, adopt: bool = False) -> int:
     directory that was moved or restored. Raises NovaError."""
     # hundreds of thousands of live tasks make frequent collections dear, and tasks form no cycles
     gc.set_threshold(50_000, 20, 100)
+    # a core dump would hold the secrets of tasks
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     return asyncio.run(Node(config, adopt).run())
 
 
@@ -62,6 +81,8 @@ class Node:
         self._rng = random.Random()
         self._stopping = asyncio.Event()
         self._interrupts = 0
+        #: None: nothing is recorded
+        self._recorder: Recorder | None = None
         self.data_dir = str(config.storage.data_dir.resolve())
 
     async def run(self) -> int:
@@ -79,7 +100,7 @@ class Node:
             self._engine.describe(self.card)
             await self._server.start()
             early.pass_on(self._runtime.post)
-            self._join(stack)
+            await self._join(stack)
             await self._until_stopped()
         if not self._runtime.broken.done():
             return 0
@@ -96,16 +117,26 @@ class Node:
         folder = config.storage.data_dir
         self._data = DataDir(folder, self._adopt)
         stack.callback(self._data.close)
-        self._journal = SqliteJournal(folder / "journal")
+        self._audit = AuditLog(folder)
+        stack.callback(self._audit.close)
+        stack.callback(self._audit.note, "", "", "stop", self._data.node)
+        self._audit.note("", "", "start", self._data.node, version=VERSION)
+        self._belonging = self._belong()
+        sealer = self._belonging.identity.data_keys if self._belonging else None
+        self._journal = SqliteJournal(folder / "journal", sealer)
         self._incarnation = self._journal.open()
         stack.callback(self._journal.close)
-        self._blobs = DiskBlobs(folder / "blobs", config.storage.blob_cap_bytes)
+        self._blobs = DiskBlobs(folder / "blobs", config.storage.blob_cap_bytes, sealer)
+        self._resolver = Resolver(
+            Store(folder / "secrets"), Sources(config.work.secret_sources, os.environ)
+        )
         self._executor = ProcessExecutor(
             str(folder / "spool"),
             self._blobs.path,
             functools.partial(keep_result, self._blobs),
             config.work.capabilities,
             config.work.limits,
+            functools.partial(take_back, self._blobs),
         )
         self._engine = Engine(
             self._data.node,
@@ -123,17 +154,35 @@ class Node:
             self._journal.used()[1] + 1,
         )
 
+    def _belong(self) -> Belonging | None:
+        """None in a mesh without identity, which loads nothing of it."""
+        if self._config.identity is None:
+            return None
+        from nova_node.belonging import Belonging
+
+        return Belonging(self._config.identity, self._data.node, self._data.path)
+
     async def _bind(self, stack: AsyncExitStack) -> None:
         """Take the port; only then is the node's address known."""
+        from nova_node.server.audited import Audited
+        from nova_node.server.entrance import entrance_without_identity
         from nova_node.server.start import Server
 
         config, me = self._config, self._data.node
-        self._server = Server(config.listen, me, config.mesh, self._incarnation)
+        if self._belonging is None:
+            entrance = entrance_without_identity(config.listen)
+        else:
+            entrance = self._belonging.entrance()
+        self._audited = Audited(self._audit)
+        self._server = Server(
+            config.listen, me, config.mesh, self._incarnation, entrance, self._audited
+        )
         stack.push_async_callback(self._server.stop)
+        self._listen = await self._server.bind()
         self._member = Member(
             me,
             config.name,
-            await self._server.bind(),
+            str(self._advertised(self._listen)),
             self._incarnation,
             version=VERSION,
             mesh=config.mesh,
@@ -141,9 +190,27 @@ class Node:
             digest_seq=self._incarnation << 20,
         )
 
+    def _advertised(self, listen: Address) -> Address:
+        """Where others reach this node."""
+        if self._config.advertise is not None:
+            return self._config.advertise
+        if listen.ip is None or not listen.ip.is_unspecified:
+            return listen
+        ip = advertised_ip(read_interfaces(), default_route_ip())
+        if ip == LOOPBACK_IP:
+            log.warning("no network: only this machine can reach this node (see `advertise`)")
+        return Address(ip, listen.port)
+
     def _compose(self, stack: AsyncExitStack) -> None:
-        queues = self._config.queues
-        self._inputs = Inputs(self._blobs, self._server.peers, self._executor)
+        queues, work, belonging = self._config.queues, self._config.work, self._belonging
+        mandates = belonging.mandates(work.policy, work.labels) if belonging else None
+        self._inputs = Inputs(
+            self._blobs,
+            self._server.peers,
+            self._executor,
+            self._resolver,
+            mandates.refusals if mandates else None,
+        )
         self._runtime = Runtime(
             self._engine,
             Membership(self._member, LAN, self._rng, self._clock.now()),
@@ -155,9 +222,27 @@ class Node:
             queues.mailbox_max,
         )
         stack.callback(self._runtime.stop)
+        if self._config.storage.metrics_cap_bytes:
+            self._recorder = recorder_of(
+                self._config.storage,
+                self._runtime,
+                self._journal,
+                self._clock,
+                self._incarnation,
+                self.lag_ms,
+            )
         self._inputs.post = self._runtime.post
         stack.push_async_callback(self._inputs.stop)
-        self._server.serve(self._runtime, self._journal, self._blobs, self._clock, self)
+        self._server.serve(
+            self._runtime,
+            self._journal,
+            self._blobs,
+            self._clock,
+            self,
+            belonging.service(self._audited) if belonging else None,
+            mandates,
+            self._recorder,
+        )
 
     def _describe(self, capabilities: list[Capability], warnings: list[str]) -> Card:
         """The card; its version is a hash of what it says."""
@@ -177,16 +262,26 @@ class Node:
         )
         return replace(card, card_version=zlib.crc32(repr(card).encode()) & 0x7FFFFFFF)
 
-    def _join(self, stack: AsyncExitStack) -> None:
+    async def _join(self, stack: AsyncExitStack) -> None:
         """Show the node to this machine's tools and to the mesh."""
-        me = self._member
-        local = LocalNode(me.node, me.name, me.address, me.mesh, self.data_dir, os.getpid())
+        me, belonging = self._member, self._belonging
+        secure = belonging is not None
+        local = LocalNode(me.node, me.name, me.address, me.mesh, self.data_dir, os.getpid(), secure)
         announce(local, nodes_dir())
         stack.callback(withdraw, local, nodes_dir())
         stack.push_async_callback(self._farewell)
         self._duties = Duties(self._runtime, self._data, self._blobs, self.card.card_version)
         stack.push_async_callback(self._duties.stop)
-        self._duties.start(me, self._config.discovery)
+        join_port = await belonging.let_others_join(stack, self._audited) if belonging else 0
+        if self._recorder is not None:
+            await record(stack, self._recorder, self._config.metrics, me.name)
+        self._duties.start(me, self._config.discovery, self._listen, join_port)
+        if belonging is not None:
+            alive = self._runtime.membership.alive
+            belonging.keep_up(
+                self._server, alive, self._duties.doors, self._duties.spawn, self._rng
+            )
+            belonging.tell_heads(self._server, self._audit, alive, self._duties.spawn, self._rng)
         log.info("node %s (%s) listens on %s", me.name, me.node, me.address)
 
     # ------------------------------------------------------------ what the services ask

@@ -6,7 +6,8 @@ Callbacks may come from any thread unless said otherwise; they only enqueue.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from nova_node.core.effects import (
@@ -20,6 +21,7 @@ from nova_node.core.model import PROTOCOL, Attempt, BlobRef, Capability, Encodin
 from nova_node.core.signals import (
     Signal,
 )
+from nova_node.secrets.redact import Revealed
 
 Post = Callable[[Signal], None]
 """Enqueue a signal for the engine. Called on the event loop's thread only."""
@@ -28,6 +30,26 @@ Post = Callable[[Signal], None]
 class Clock(Protocol):
     def now(self) -> float:
         """Unix seconds that never jump: the wall clock at start plus monotonic time since."""
+        ...
+
+
+SEALED = 1
+"""The first byte of what a Sealer made: no message of protobuf begins with it."""
+
+SEALED_EXTRA_BYTES = 33
+"""How much longer it is than the plaintext."""
+
+
+class Sealer(Protocol):
+    """Encrypts what is kept on disk. `context` says where the bytes belong; elsewhere they do not
+    open. Safe to call from several threads."""
+
+    def seal(self, plaintext: bytes, context: bytes) -> bytes:
+        """Raises Refused when there is no key."""
+        ...
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """Raises Refused (its key is not here) or Corrupt (changed, or of another context)."""
         ...
 
 
@@ -72,14 +94,21 @@ class Blobs(Protocol):
     """Content-addressed bytes on this node. Blocking; call off the event loop.
 
     A blob is cut into chunks of CHUNK_BYTES; its id is the hex SHA-256 of (its size as 8 bytes,
-    big-endian, then each chunk's SHA-256). Any range can so be fetched and checked by itself."""
+    big-endian, then each chunk's SHA-256). Any range can so be fetched and checked by itself.
+
+    A sensitive blob is encrypted on disk and stays so, whoever puts the same bytes again."""
 
     def put(
-        self, data: Iterable[bytes], encoding: Encoding = Encoding.RAW, durable: bool = True
+        self,
+        data: Iterable[bytes],
+        encoding: Encoding = Encoding.RAW,
+        durable: bool = True,
+        sensitive: bool = False,
     ) -> BlobRef:
         """Store a whole blob; it is on disk on return if `durable`.
 
-        Raises Overloaded when the cap on disk is reached."""
+        Raises Overloaded when the cap on disk is reached, Refused when it is sensitive and this
+        node has no data key."""
         ...
 
     def read(self, blob_id: str, offset: int = 0, size_bytes: int | None = None) -> bytes:
@@ -94,14 +123,36 @@ class Blobs(Protocol):
         """Size in bytes and 32 bytes a chunk. Raises NotFound."""
         ...
 
+    def is_sensitive(self, blob_id: str) -> bool:
+        """Raises NotFound."""
+        ...
+
     def add_chunk(
-        self, blob_id: str, size_bytes: int, digests: bytes, index: int, data: bytes
+        self,
+        blob_id: str,
+        size_bytes: int,
+        digests: bytes,
+        index: int,
+        data: bytes,
+        sensitive: bool = False,
     ) -> None:
-        """Store one chunk of a blob that another node holds. Raises Corrupt when it does not match."""
+        """Store one chunk of a blob that another node holds. Raises Corrupt when it does not match,
+        Refused and Overloaded as `put`."""
+        ...
+
+    def lend(self, blob_id: str, offset: int, size_bytes: int) -> None:
+        """From now on, and until this range is taken back as often as it was lent, `path` shows it.
+
+        Raises NotFound (not all of it is here), Corrupt, Overloaded (too much is lent)."""
+        ...
+
+    def take_back(self, blob_id: str, offset: int, size_bytes: int) -> None:
+        """What was lent is no longer read."""
         ...
 
     def path(self, blob_id: str) -> str:
-        """The file that holds the bytes at their own offsets, for a worker process to read."""
+        """A file that holds the bytes at their own offsets, for a worker process to read: of a
+        sensitive blob those that are lent. Raises NotFound."""
         ...
 
     def discard(self, blob_ids: Iterable[str]) -> None:
@@ -115,6 +166,9 @@ class Blobs(Protocol):
     def size_bytes(self) -> int: ...
 
 
+NO_SECRETS: Mapping[int, Revealed] = MappingProxyType({})
+
+
 class Executor(Protocol):
     """Slots that run attempts, one at a time each. Methods are called on the event loop's thread
     and do not block; everything is answered through `post`: SlotReady, Ran, Spoke, SlotDied."""
@@ -125,7 +179,15 @@ class Executor(Protocol):
         """The capabilities that load, and a warning for each that does not."""
         ...
 
-    def run(self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]) -> None: ...
+    def run(
+        self,
+        slot: int,
+        keys: Sequence[int],
+        attempts: Sequence[Attempt],
+        secrets: Mapping[int, Revealed] = NO_SECRETS,
+    ) -> None:
+        """`secrets` are values by key. Each is kept out of what its attempt says and returns."""
+        ...
 
     def kill(self, slot: int, failure: Failure) -> None:
         """SIGKILL and replace. SlotDied follows with `failure`, then SlotReady of the new process."""
@@ -142,6 +204,8 @@ class Found(NamedTuple):
     mesh: str
     version: str
     protocol: int = PROTOCOL
+    #: the port where it lets others into its mesh; 0: it does not
+    join: int = 0
 
 
 class Discovery(Protocol):
@@ -154,13 +218,25 @@ class Discovery(Protocol):
     async def stop(self) -> None: ...
 
 
+class Fetched(NamedTuple):
+    """A chunk as a peer sent it, in the order of `Blobs.add_chunk`."""
+
+    #: of the whole blob, as the digests
+    size_bytes: int
+    digests: bytes
+    #: its index
+    chunk: int
+    data: bytes
+    sensitive: bool
+
+
 class BlobSource(Protocol):
     """Fetches parts of blobs from peers."""
 
     def fetch(
         self, holder: str, blob_id: str, offset: int, size_bytes: int
-    ) -> AsyncIterator[tuple[int, bytes, int, bytes]]:
-        """(size of the blob, its digests, index, chunk). Raises Unavailable or NotFound."""
+    ) -> AsyncIterator[Fetched]:
+        """The chunks of a range. Raises Unavailable or NotFound."""
         ...
 
 

@@ -16,11 +16,13 @@ from typing import Any, NamedTuple, cast
 import platformdirs
 
 from nova_node.address import Address, parse_address
+from nova_node.core.policy import DEFAULT_RULES, CapabilityRule, parse_rule
 
 LIST_MAX = 256
 GIB = 1 << 30
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_SECRET_SOURCE = re.compile(r"((env|keyring):|file:/)[^\0\n]{1,255}")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9._/:@+-]{0,63}")
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": GIB, "TIB": 1 << 40}
 
@@ -97,6 +99,10 @@ def _address(raw: object) -> Address:
     return parse_address(raw)
 
 
+def _address_or_none(raw: object) -> Address | None:
+    return _address(raw) if raw else None
+
+
 def _path(raw: object) -> Path:
     if not isinstance(raw, str | Path) or not str(raw) or "\0" in str(raw):
         raise ValueError("must be a path")
@@ -134,6 +140,20 @@ def _modules(raw: object) -> tuple[str, ...]:
     if wrong := [name for name in names if not _MODULE.fullmatch(name)]:
         raise ValueError(f"must be names of Python modules, which {wrong[0][:80]!r} is not")
     return tuple(names)
+
+
+def _secret_sources(raw: object) -> tuple[str, ...]:
+    patterns = _texts(raw)
+    if wrong := [each for each in patterns if not _SECRET_SOURCE.fullmatch(each)]:
+        raise ValueError(
+            f"{wrong[0][:80]!r} is no pattern such as env:NOVA_SECRET_*, keyring:* or"
+            " file:/etc/nova/secrets/*"
+        )
+    return tuple(patterns)
+
+
+def _rules(raw: object) -> tuple[CapabilityRule, ...]:
+    return tuple(parse_rule(text) for text in _texts(raw))
 
 
 def _labels(raw: object) -> tuple[tuple[str, str], ...]:
@@ -177,7 +197,25 @@ SETTINGS = (
         "listen",
         _address,
         _constant(Address("127.0.0.1")),
-        "HOST:PORT to serve on; port 0 takes a free one; this version serves on loopback only",
+        "HOST:PORT to serve on, 0.0.0.0:7600 with an identity; port 0 takes a free one",
+    ),
+    Setting(
+        "advertise",
+        _address_or_none,
+        _constant(None),
+        "HOST:PORT at which others reach this node, where that differs from what it listens on",
+    ),
+    Setting(
+        "join_listen",
+        _address_or_none,
+        _constant(None),
+        "HOST:PORT where the node that made the mesh lets others join; its own host and port 7601",
+    ),
+    Setting(
+        "node_certificate_s",
+        _seconds(2, 30 * 86_400),
+        _constant(86_400.0),
+        "how long certificates of nodes last; of the node that made the mesh",
     ),
     Setting("name", _name, _host_name, "what people call this node"),
     Setting("mesh", _name, _constant("nova"), "nodes of another mesh are left alone"),
@@ -194,6 +232,18 @@ SETTINGS = (
     Setting("labels", _labels, _constant(()), "key=value that a task can ask a node to carry"),
     Setting(
         "capabilities", _modules, _constant(()), "modules with capabilities, beside installed ones"
+    ),
+    Setting(
+        "secret_sources",
+        _secret_sources,
+        _constant(()),
+        "patterns of env:NAME, file:PATH and keyring:NAME that tasks may use as secrets",
+    ),
+    Setting(
+        "policy",
+        _rules,
+        _constant(DEFAULT_RULES),
+        "ROLE CAPABILITY [LABEL=VALUE ...]: what members may have this node run; the rest is refused",
     ),
     Setting("limits.wall_s", _seconds(0.001, 86_400), _constant(300.0), "wall time of an attempt"),
     Setting("limits.cpu_s", _seconds(0.001, 86_400), _constant(300.0), "cpu time of an attempt"),
@@ -229,6 +279,24 @@ SETTINGS = (
         _size(0, 1 << 50),
         _constant(20 * GIB),
         "bytes of blobs on this node's disk",
+    ),
+    Setting(
+        "metrics",
+        _address_or_none,
+        _constant(None),
+        "HOST:PORT on this machine at which Prometheus may read /metrics; none is the default",
+    ),
+    Setting(
+        "storage.metrics_cap_bytes",
+        _size(0, 1 << 50),
+        _constant(GIB),
+        "bytes of recorded history on this node's disk; 0 records nothing",
+    ),
+    Setting(
+        "storage.metrics_retention_s",
+        _seconds(86_400, 10 * 366 * 86_400),
+        _constant(30 * 86_400.0),
+        "recorded history is deleted after so long",
     ),
     Setting(
         "storage.journal_retention_s",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.mesh import Mesh
+
+# whoever runs the tests may be a member of a mesh; they are not
+os.environ["NOVA_IDENTITY_DIR"] = os.path.join(os.devnull, "identity")
 
 
 @pytest.fixture

@@ -18,12 +18,14 @@ PUT_TIMEOUT_S = 3600.0
 _DIGEST_BYTES = 32
 
 
-async def put(wire: channel.Wire, pieces: Iterator[bytes], json: bool = False) -> BlobRef:
+async def put(
+    wire: channel.Wire, pieces: Iterator[bytes], json: bool = False, sensitive: bool = False
+) -> BlobRef:
     """Store the pieces (each at most 1 MiB) as one blob; they are drawn off the event loop."""
     encoding = task_pb2.ENCODING_JSON if json else task_pb2.ENCODING_RAW
     call = wire.blobs.Put(timeout=PUT_TIMEOUT_S)
     try:
-        await call.write(blobs_pb2.PutRequest(encoding=encoding))
+        await call.write(blobs_pb2.PutRequest(encoding=encoding, sensitive=sensitive))
         while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
             await call.write(blobs_pb2.PutRequest(data=piece))
         await call.done_writing()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from nova_proto.v1 import nodes_pb2, task_pb2, tasks_pb2
 
@@ -16,6 +17,11 @@ from nova_client.files import Packer, walk
 from nova_client.model import BlobRef, Files, InputSource, Options, Status, SubmitOptions
 from nova_client.task import Batch, Task
 
+if TYPE_CHECKING:
+    from nova_proto.identity.folder import Credentials
+
+    from nova_client.metrics import Metrics
+
 REQUESTS_AT_ONCE = 8
 
 _STATUS_NAMES = dict(zip(Status, task_pb2.Status.keys(), strict=True))
@@ -24,23 +30,26 @@ _STATUS_NAMES = dict(zip(Status, task_pb2.Status.keys(), strict=True))
 class Client:
     """Talks to the node at `address` (host:port; None finds the local one). Use `async with`.
 
-    `credentials` are grpc.ChannelCredentials, None for plaintext on loopback. `timeout_s` bounds
-    each question; `give_up_s` is how long a lost node is waited for while tasks are open."""
+    `identity` is who the program is in a mesh; None takes that of the person who runs it, if the
+    node asks for one. `timeout_s` bounds each question; `give_up_s` is how long a lost node is
+    waited for while tasks are open."""
 
     def __init__(
         self,
         address: str | None = None,
         *,
-        credentials: Any = None,
+        identity: Credentials | None = None,
         timeout_s: float = 10.0,
         give_up_s: float = 60.0,
     ) -> None:
-        self.address = address or find.find_address()
-        self._credentials = credentials
+        self._place = find.find_place(address or os.environ.get("NOVA_NODE", ""))
+        self.address = self._place.address
+        self._identity = identity
         self._timeout_s = timeout_s
         self._give_up_s = give_up_s
         self._wires: Any = None
         self._session: Any = None
+        self._renewal: Any = None
         self.node = ""
 
     async def __aenter__(self) -> Self:
@@ -51,22 +60,50 @@ class Client:
         await self.close()
 
     async def connect(self) -> None:
-        """Raises Unreachable when no node answers at the address."""
+        """Raises Unreachable when no node answers at the address, Refused when it will not have
+        this person (the code says why: docs/errors.md)."""
         from nova_client.session import Session  # loads grpc
+
+        way = await self._find_way()
+        try:
+            await self._meet(way)
+        except errors.Unreachable:
+            fresh = await _recover(way)
+            if fresh is None:
+                raise
+            way = fresh
+            await self._meet(way)
+        wires = self._opened_wires()
+        self._session = Session(wires.home, self.node, self._give_up_s, wires.sign)
+        if way.identity is not None:
+            from nova_client.renewal import Renewal
+
+            self._renewal = Renewal(way, wires)
+
+    async def _meet(self, way: find.Access) -> None:
         from nova_client.wires import Wires
 
-        self._wires = Wires(self.address, self._credentials)
+        self._wires = Wires(way)
         try:
             self.node = (await self.status()).node.node
         except BaseException:
             await self.close()
             raise
-        self._session = Session(self._wires.home, self.node, self._give_up_s)
+
+    async def _find_way(self) -> find.Access:
+        way = None if self._identity else find.plain_access(self._place)
+        if way is not None:
+            return way
+        from nova_client import identity  # loads cryptography
+
+        return await asyncio.to_thread(identity.access, self._place, self._identity)
 
     async def close(self) -> None:
         """Ends the connection. Tasks go on; whoever waits for one here gets Unreachable."""
-        wires, session = self._wires, self._session
-        self._wires = self._session = None
+        wires, session, renewal = self._wires, self._session, self._renewal
+        self._wires = self._session = self._renewal = None
+        if renewal is not None:
+            await renewal.stop()
         if session is not None:
             await session.close()
         if wires is not None:
@@ -100,21 +137,22 @@ class Client:
 
         Goes in requests of 4,096, each accepted or refused as one; when a node is full it waits.
         An error leaves the requests accepted before it running (its note tells how many)."""
-        session = self._opened()
+        session, asked = self._opened(), _options(options)
         bound: dict[int, encode.Bound] = {}
         shared = None
         if inputs:
-            shared = encode.bind(await self._put_inputs(inputs))
+            shared = encode.bind(await self._put_inputs(inputs, asked))
         if not isinstance(calls, list | tuple):
             calls = list(calls)
         for call in calls:
             if isinstance(call, model.Call) and call.inputs and id(call.inputs) not in bound:
-                bound[id(call.inputs)] = encode.bind(await self._put_inputs(call.inputs))
+                ready = await self._put_inputs(call.inputs, call.options or asked)
+                bound[id(call.inputs)] = encode.bind(ready)
         tasks: list[Task] = []
         sending: set[asyncio.Task[None]] = set()
         request = None
         try:
-            for request in encode.requests(calls, _options(options), bound, shared):
+            for request in encode.requests(calls, asked, bound, shared):
                 batch = Batch(self, request.message, request.calls)
                 tasks += batch.tasks
                 if request.calls == len(calls):
@@ -135,15 +173,16 @@ class Client:
                 one.cancel()
         return tasks
 
-    async def _put_inputs(self, inputs: Mapping[str, InputSource]) -> dict[str, bytes | Files]:
+    async def _put_inputs(
+        self, inputs: Mapping[str, InputSource], options: Options
+    ) -> dict[str, bytes | Files]:
         ready: dict[str, bytes | Files] = {}
         for name, source in inputs.items():
             if isinstance(source, bytes | Files):
                 ready[name] = source
-            elif isinstance(source, str | Path):
-                ready[name] = await self.put_files([source])
             else:
-                ready[name] = await self.put_files(source)
+                paths = [source] if isinstance(source, str | Path) else source
+                ready[name] = await self.put_files(paths, sensitive=options.sensitive)
         return ready
 
     # ------------------------------------------------------------ tasks, by id
@@ -171,8 +210,11 @@ class Client:
         return decode.task_list(await self._ask("tasks", "List", request))
 
     async def cancel(self, id: str) -> Status:
-        """Ask for the end of a task and its shards; returns its status now. Raises NotFound."""
-        reply = await self._ask("tasks", "Cancel", tasks_pb2.CancelRequest(id=id))
+        """Ask for the end of a task and its shards; returns its status now. Raises NotFound, or
+        Refused when it is of another submitter."""
+        request = tasks_pb2.CancelRequest(id=id)
+        async with self._opened_wires().to_owner(id, self.node) as wire:
+            reply = await wire.call(wire.tasks.Cancel, request, self._timeout_s)
         return decode.status(reply.status)
 
     async def explain(self, id: str) -> model.Explanation:
@@ -213,6 +255,13 @@ class Client:
             await asyncio.sleep(delay_s)
             attempt, waited_s = attempt + 1, waited_s + delay_s
 
+    @property
+    def metrics(self) -> Metrics:
+        """What the nodes recorded: SQL over their history, their load, sums, series."""
+        from nova_client.metrics import Metrics
+
+        return Metrics(self._home)
+
     # ------------------------------------------------------------ nodes
 
     async def nodes(self) -> model.NodeList:
@@ -242,14 +291,17 @@ class Client:
 
     # ------------------------------------------------------------ blobs
 
-    async def put_blob(self, data: bytes | str | Path) -> BlobRef:
-        """Store bytes, or the file at a path, on the node."""
-        return await self._opened_wires().put_blob(data)
+    async def put_blob(self, data: bytes | str | Path, *, sensitive: bool = False) -> BlobRef:
+        """Store bytes, or the file at a path, on the node. Sensitive ones are encrypted on every
+        disk; raises Refused when the node has no key for that."""
+        return await self._opened_wires().put_blob(data, sensitive)
 
-    async def put_files(self, paths: Iterable[str | Path] | Mapping[str, Path]) -> Files:
+    async def put_files(
+        self, paths: Iterable[str | Path] | Mapping[str, Path], *, sensitive: bool = False
+    ) -> Files:
         """Store files, and folders with every file below them, as one blob; give the result as an
         input to any number of tasks. Names start with the last part of each path given; a mapping
-        of names to files is taken as it is.
+        of names to files is taken as it is. `sensitive` as in put_blob.
         Raises Invalid: nothing there, unreadable, or more than 100,000 files."""
         wires = self._opened_wires()
         if isinstance(paths, Mapping):
@@ -257,7 +309,7 @@ class Client:
         else:
             given = [paths] if isinstance(paths, str | Path) else paths
             packer = Packer(await asyncio.to_thread(walk, given))
-        return packer.files(await wires.put_pieces(packer.pieces()))
+        return packer.files(await wires.put_pieces(packer.pieces(), sensitive))
 
     async def get_blob(self, ref: BlobRef) -> bytes:
         """The checked bytes. Raises NotFound when no node that should hold it does."""
@@ -299,6 +351,15 @@ async def _settle(sending: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
     for one in ready:
         one.result()
     return sending
+
+
+async def _recover(way: find.Access) -> find.Access | None:
+    """See identity.recover: to gRPC, a node that is not trusted is one that does not answer."""
+    if way.identity is None:
+        return None
+    from nova_client import identity
+
+    return await asyncio.to_thread(identity.recover, way)
 
 
 def _options(given: SubmitOptions) -> Options:

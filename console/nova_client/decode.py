@@ -81,6 +81,8 @@ def options(message: task_pb2.Demand) -> model.Options:
         max_attempts=message.max_attempts if message.HasField("max_attempts") else None,
         version=message.version,
         shards=message.shards,
+        secrets=dict(message.secrets),
+        sensitive=message.sensitive,
     )
 
 
@@ -115,6 +117,7 @@ def task_view(message: tasks_pb2.TaskView) -> model.TaskView:
         children_done=message.children_done,
         children_total=message.children_total,
         node=message.node,
+        submitter=message.submitter,
     )
 
 
@@ -229,7 +232,8 @@ def _fact(owner: str, message: event_pb2.Event) -> ev.Fact | None:
         case "grown":
             grown = message.grown
             parent, first = task_id(owner, grown.parent), task_id(owner, grown.first)
-            return ev.Grown(parent, first, len(grown.calls), _word(_PHASES, grown.phase))
+            parts = tuple(task_id(owner, no) for no in grown.parts)
+            return ev.Grown(parent, first, len(grown.calls), _word(_PHASES, grown.phase), parts)
         case "finished":
             outcomes = message.finished.outcomes
             return ev.Finished(tuple(outcome(owner, item) for item in outcomes))

@@ -125,6 +125,8 @@ def demand(capability: str, options: Options) -> task_pb2.Demand:
             ),
             deadline_s=options.deadline_s,
             shards=options.shards,
+            secrets=options.secrets,
+            sensitive=options.sensitive,
         )
     except (TypeError, ValueError) as error:
         raise Invalid(

@@ -68,6 +68,8 @@ BY_CODE: dict[str, type[NovaError]] = {
     "deadline": Timeout,
     "refused": Refused,
     "draining": Refused,
+    "forbidden": Refused,
+    "unauthenticated": Refused,
     "overloaded": Overloaded,
     "invalid_argument": Invalid,
     "out_of_range": Invalid,
@@ -77,4 +79,7 @@ BY_CODE: dict[str, type[NovaError]] = {
 
 def from_code(code: str, message: str, fix: str) -> NovaError:
     """The error a node's answer stands for; NovaError for a code unknown to this version."""
-    return BY_CODE.get(code, NovaError)(message, fix, code or None)
+    kind = BY_CODE.get(code, NovaError)
+    if code.startswith(("identity_", "token_", "mandate_")):
+        kind = Refused
+    return kind(message, fix, code or None)

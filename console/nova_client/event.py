@@ -34,12 +34,14 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """A task grew children: `phase` is run (shards), split or merge."""
+    """A task grew children: `phase` is run (shards), split or merge. `parts` are the children whose
+    values a merge joins."""
 
     parent: str
     first: str
     count: int
     phase: str
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

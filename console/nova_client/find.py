@@ -1,15 +1,48 @@
-"""Where the local node is. Each running node leaves one JSON file in the runtime folder."""
+"""Where a node is: named, running on this machine, or where `nova login` was.
+
+Each running node leaves one JSON file in the runtime folder (docs/local-nodes.md).
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-DEFAULT_ADDRESS = "127.0.0.1:7600"
+from nova_proto.identity import person
+
+from nova_client.errors import Invalid
+
+if TYPE_CHECKING:
+    from nova_proto.identity.folder import Credentials
+
+PORT = 7600
+DEFAULT_ADDRESS = f"127.0.0.1:{PORT}"
+
+
+class Place(NamedTuple):
+    """A node's address, and what else is known of it without asking."""
+
+    address: str
+    #: its id; "" when that is not known, as its mesh
+    node: str = ""
+    mesh: str = ""
+    #: whether it has an identity, so speaks TLS; None when that is not known
+    secure: bool | None = None
+
+
+class Access(NamedTuple):
+    """How to talk to one node: in plaintext when there is no identity."""
+
+    address: str
+    node: str = ""
+    identity: Credentials | None = None
+    #: where a renewed certificate goes; None when the program keeps its identity itself
+    kept_in: Path | None = None
 
 
 def runtime_dir() -> Path | None:
@@ -28,17 +61,57 @@ def runtime_dir() -> Path | None:
 
 
 def find_address() -> str:
-    """host:port from NOVA_NODE, else of the newest running node of this user, else the default."""
-    given = os.environ.get("NOVA_NODE")
-    if given:
-        return given
+    """host:port from NOVA_NODE, else of the newest running node of this user, else of the node that
+    the last `nova login` was at, else the default."""
+    return find_place(os.environ.get("NOVA_NODE", "")).address
+
+
+def find_place(address: str = "") -> Place:
+    """Of the node at `address`; with "" of the one that a person here most likely means."""
     folder = runtime_dir()
-    found = running_addresses(folder / "nodes") if folder else iter(())
-    return next(found, DEFAULT_ADDRESS)
+    places = running(folder / "nodes") if folder else iter(())
+    if address:
+        return next((place for place in places if place.address == address), Place(address))
+    found = next(places, None)
+    return found or next(_remembered(), Place(DEFAULT_ADDRESS))
 
 
-def running_addresses(folder: Path) -> Iterator[str]:
-    """Addresses of this user's living nodes that left a file in `folder`, newest first."""
+def plain_access(place: Place) -> Access | None:
+    """In plaintext, where that is the way: to this machine, and not as a member of a mesh."""
+    if place.secure is None and person.folders():
+        return None  # whether the node there has an identity too, only it can tell
+    return None if place.secure or not may_be_plain(place.address) else Access(place.address)
+
+
+def may_be_plain(address: str) -> bool:
+    """Beyond this machine nothing is sent in plaintext. Raises Invalid."""
+    host, _ = split(address)
+    if os.environ.get("NOVA_TEST_ALLOW_INSECURE_BIND") == "yes-only-in-tests":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def split(address: str, default_port: int = PORT) -> tuple[str, int]:
+    """Host and port of host:port; the port may be missing. Raises Invalid."""
+    if address.startswith("["):
+        host, _, port = address[1:].partition("]")
+        port = port.removeprefix(":")
+    elif address.count(":") > 1:
+        host, port = "", ""
+    else:
+        host, _, port = address.partition(":")
+    if not host or (port and not (port.isdecimal() and 0 < int(port) < 65536)):
+        raise Invalid(
+            f"{ascii(address)[:80]} is no address", "use HOST:PORT, IPv6 in brackets: [::1]:7600"
+        )
+    return host, int(port or default_port)
+
+
+def running(folder: Path) -> Iterator[Place]:
+    """This user's living nodes that left a file in `folder`, newest first."""
     for path in sorted(folder.glob("*.json"), key=_modified_at, reverse=True):
         try:
             if path.stat().st_uid != os.geteuid():
@@ -50,8 +123,19 @@ def running_addresses(folder: Path) -> Iterator[str]:
             continue
         fields = cast("dict[str, Any]", note)
         address, pid = fields.get("address"), fields.get("pid")
-        if isinstance(address, str) and isinstance(pid, int) and _is_alive(pid):
-            yield address
+        node, mesh = fields.get("node"), fields.get("mesh")
+        if not isinstance(address, str) or not isinstance(pid, int) or not _is_alive(pid):
+            continue
+        if isinstance(node, str) and isinstance(mesh, str):
+            yield Place(address, node, mesh, fields.get("secure") is True)
+        else:
+            yield Place(address)
+
+
+def _remembered() -> Iterator[Place]:
+    for folder in person.folders():
+        if (node := person.remembered(folder)) is not None:
+            yield Place(node.address, node.node, folder.name, True)
 
 
 def _modified_at(path: Path) -> float:

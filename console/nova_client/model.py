@@ -93,6 +93,10 @@ class Options:
     #: of the capability; "" is any
     version: str = ""
     shards: int = 0
+    #: name for the capability -> reference, such as "secret:NAME", resolved where the task runs
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: inputs and results that are kept as blobs are encrypted on every disk
+    sensitive: bool = False
 
 
 class SubmitOptions(TypedDict, total=False):
@@ -106,6 +110,8 @@ class SubmitOptions(TypedDict, total=False):
     max_attempts: int | None
     version: str
     shards: int
+    secrets: Mapping[str, str]
+    sensitive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +179,8 @@ class TaskView:
     children_done: int
     children_total: int
     node: str
+    #: "<role>/<id>"; "" in a mesh without identity
+    submitter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

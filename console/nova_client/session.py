@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from nova_proto.v1 import event_pb2, nodes_pb2, task_pb2, tasks_pb2
@@ -28,12 +28,20 @@ _ENDED = (task_pb2.DONE, task_pb2.FAILED, task_pb2.CANCELLED)
 
 class Session:
     """`owner` is the id of the node at the other end of `wire`; after `give_up_s` without an answer
-    whoever waits gets Unreachable."""
+    whoever waits gets Unreachable. `sign` signs a submit for an owner each time it is sent, since a
+    signature soon counts no more."""
 
-    def __init__(self, wire: channel.Wire, owner: str, give_up_s: float) -> None:
+    def __init__(
+        self,
+        wire: channel.Wire,
+        owner: str,
+        give_up_s: float,
+        sign: Callable[[tasks_pb2.SubmitRequest, str], None],
+    ) -> None:
         self._wire = wire
         self._owner = owner
         self._give_up_s = give_up_s
+        self._sign = sign
         self._seq = 0
         self._call: Any = None
         self._reader: asyncio.Task[None] | None = None
@@ -96,15 +104,16 @@ class Session:
     # ------------------------------------------------------------ the stream
 
     async def _run(self, call: Any) -> None:
-        attempt, down_at = 0, 0.0
+        attempt, down_at, age = 0, 0.0, self._wire.age
         while True:
             replies = self._replies
             try:
                 if call is None:
+                    age = self._wire.age
                     call = await self._reopen()
                 await self._read(call)
             except channel.RpcError as error:
-                cause = channel.to_error(error, self._wire.address)
+                cause = self._wire.error(error, age)
             else:
                 cause = errors.Unreachable(f"the node at {self._wire.address} ended the session")
             finally:
@@ -150,6 +159,7 @@ class Session:
             if call is not self._call or batch.request is None:
                 return
             batch.times_sent += 1
+            self._sign(batch.request.submit, self._owner)
             with contextlib.suppress(channel.RpcError, asyncio.InvalidStateError):
                 await call.write(batch.request)
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from nova_client import model
 from nova_client.client import Client
@@ -15,6 +15,9 @@ from nova_client.errors import Unreachable
 from nova_client.event import Event
 from nova_client.model import BlobRef, Files, InputSource, Outcome, Status, SubmitOptions
 from nova_client.task import Task
+
+if TYPE_CHECKING:
+    from nova_proto.identity.folder import Credentials
 
 T = TypeVar("T")
 
@@ -107,13 +110,11 @@ class SyncClient:
         self,
         address: str | None = None,
         *,
-        credentials: Any = None,
+        identity: Credentials | None = None,
         timeout_s: float = 10.0,
         give_up_s: float = 60.0,
     ) -> None:
-        self._client = Client(
-            address, credentials=credentials, timeout_s=timeout_s, give_up_s=give_up_s
-        )
+        self._client = Client(address, identity=identity, timeout_s=timeout_s, give_up_s=give_up_s)
         self._opened: _Loop | None = None
 
     @property
@@ -221,13 +222,15 @@ class SyncClient:
         """See Client.drain."""
         return self._loop.run(self._client.drain(stay=stay, timeout_s=timeout_s))
 
-    def put_blob(self, data: bytes | str | Path) -> BlobRef:
+    def put_blob(self, data: bytes | str | Path, *, sensitive: bool = False) -> BlobRef:
         """See Client.put_blob."""
-        return self._loop.run(self._client.put_blob(data))
+        return self._loop.run(self._client.put_blob(data, sensitive=sensitive))
 
-    def put_files(self, paths: Iterable[str | Path] | Mapping[str, Path]) -> Files:
+    def put_files(
+        self, paths: Iterable[str | Path] | Mapping[str, Path], *, sensitive: bool = False
+    ) -> Files:
         """See Client.put_files."""
-        return self._loop.run(self._client.put_files(paths))
+        return self._loop.run(self._client.put_files(paths, sensitive=sensitive))
 
     def get_blob(self, ref: BlobRef) -> bytes:
         """See Client.get_blob."""

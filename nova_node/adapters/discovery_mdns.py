@@ -51,9 +51,15 @@ class _Role(NamedTuple):
 class MdnsDiscovery:
     """`ignored` counts records by why they were not used, `strangers` holds nodes of other meshes
     by id, `problem` is why there is no mDNS at present ("" when there is) and `failed` is set with
-    it. With `advertise` False it only listens."""
+    it. With `advertise` False it only listens. `listen` is where the node serves, when that is not
+    the address that it tells others."""
 
-    def __init__(self, interfaces: Sequence[str] = (), advertise: bool = True) -> None:
+    def __init__(
+        self,
+        interfaces: Sequence[str] = (),
+        advertise: bool = True,
+        listen: Address | None = None,
+    ) -> None:
         self.ignored: Counter[str] = Counter()
         self.strangers: dict[str, Found] = {}
         self.problem = ""
@@ -61,6 +67,7 @@ class MdnsDiscovery:
         self.failed = asyncio.Event()
         self._interfaces = tuple(interfaces)
         self._advertise = advertise
+        self._listen = listen
         self._records: set[str] = set()
         self._resolving: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -84,7 +91,8 @@ class MdnsDiscovery:
         await self._close()
 
     def _choose(self, listen: Address) -> list[str]:
-        return choose_ips(read_interfaces(), listen, self._interfaces, default_route_ip())
+        where = self._listen or listen
+        return choose_ips(read_interfaces(), where, self._interfaces, default_route_ip())
 
     async def _keep_trying(self, role: _Role) -> None:
         await asyncio.to_thread(importlib.import_module, "zeroconf.asyncio")
@@ -135,16 +143,19 @@ class MdnsDiscovery:
 
         zeroconf: Any = self._zeroconf
         me = role.me
+        properties = {
+            "id": me.node,
+            "version": me.version,
+            "mesh": me.mesh,
+            "protocol": str(me.protocol),
+        }
+        if me.join:
+            properties["join"] = str(me.join)
         info = AsyncServiceInfo(
             SERVICE,
             f"{me.node}.{SERVICE}",
             port=role.listen.port,
-            properties={
-                "id": me.node,
-                "version": me.version,
-                "mesh": me.mesh,
-                "protocol": str(me.protocol),
-            },
+            properties=properties,
             parsed_addresses=[await _ip_of(role.listen)],
         )
         sent = await zeroconf.async_register_service(info, allow_name_change=False)
@@ -238,7 +249,19 @@ def read_record(
         raise ValueError("no usable address")
     best = min(usable, key=lambda ip: ":" in ip)
     address = str(Address(best, port))
-    return Found(texts["id"], address, texts["mesh"], texts["version"], int(texts["protocol"]))
+    join = _port_of(properties.get(b"join"))
+    return Found(
+        texts["id"], address, texts["mesh"], texts["version"], int(texts["protocol"]), join
+    )
+
+
+def _port_of(text: bytes | None) -> int:
+    """0 for none. Raises ValueError."""
+    if text is None:
+        return 0
+    if not re.fullmatch(rb"[0-9]{1,5}", text) or not 0 < int(text) <= 65535:
+        raise ValueError("malformed TXT record")
+    return int(text)
 
 
 def _is_reachable(text: str, loopback: bool) -> bool:

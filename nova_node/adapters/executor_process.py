@@ -12,7 +12,7 @@ import glob
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import psutil
 
@@ -28,7 +28,7 @@ from nova_node.adapters.worker_frames import (
 )
 from nova_node.adapters.worker_main import IDLE
 from nova_node.adapters.worker_output import Output
-from nova_node.adapters.worker_process import WorkerProcess, death
+from nova_node.adapters.worker_process import NO_SETTINGS, Setup, WorkerProcess, death
 from nova_node.core.errors import NovaError
 from nova_node.core.model import (
     Attempt,
@@ -47,20 +47,27 @@ from nova_node.core.signals import (
     SlotReady,
     Spoke,
 )
-from nova_node.ports import Post
+from nova_node.ports import NO_SECRETS, Post
+from nova_node.secrets.redact import Redactor, Revealed
 
 DEFAULT_LIMITS = Limits(output_bytes=1 << 20)
 WATCH_S = 0.2
+GUARDED_MAX = 1024
 BACKOFF_S = (0.1, 10.0)
 
 Locate = Callable[[str], str]
-Keep = Callable[[str, Encoding], BlobRef]
+Keep = Callable[..., BlobRef]
+"""Of a path, an encoding, whether it is sensitive, and whether it is to survive a power cut even if
+small."""
+TakeBack = Callable[[Attempt], None]
 
 
 class ProcessExecutor:
     """`spool` is a folder of its own for large results, emptied at start. `locate` gives the local
-    file of a blob; `keep`, called in a thread, makes the file of a large result a blob. `modules`
-    hold capabilities beside those of the installed entry points. `limits` are the defaults."""
+    file of a blob; `keep`, called in a thread, makes the file of a large result a blob, a sensitive
+    one if its task is. `modules` hold capabilities beside those of the installed entry points.
+    `limits` are the defaults, `settings` those of the node that capabilities may ask for.
+    `take_back` is told when an attempt with blobs reads them no more."""
 
     def __init__(
         self,
@@ -69,9 +76,12 @@ class ProcessExecutor:
         keep: Keep,
         modules: Sequence[str] = (),
         limits: Limits = DEFAULT_LIMITS,
+        take_back: TakeBack = lambda attempt: None,
+        settings: Mapping[str, object] = NO_SETTINGS,
     ) -> None:
-        self.spool, self.locate, self.modules = spool, locate, tuple(modules)
-        self._keep, self._limits = keep, limits
+        self.spool, self.locate = spool, locate
+        self.setup = Setup(spool, tuple(modules), settings)
+        self._keep, self._limits, self._take_back = keep, limits, take_back
         self._slots: list[_Slot] = []
         self._keeping: dict[str, asyncio.Task[None]] = {}
         self._cards: dict[tuple[str, str], tuple[str, Capability]] = {}
@@ -86,15 +96,21 @@ class ProcessExecutor:
 
     async def describe(self) -> tuple[list[Capability], list[str]]:
         self._make_spool()
-        found, warnings = await describe(self.spool, self.modules)
+        found, warnings = await describe(self.setup)
         self._cards = {}
         for module, card in found:
             self._cards.setdefault((card.name, card.version), (module, card))
             self._cards.setdefault((card.name, ""), (module, card))
         return [card for _, card in found], warnings
 
-    def run(self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
-        self._slots[slot].run(keys, attempts)
+    def run(
+        self,
+        slot: int,
+        keys: Sequence[int],
+        attempts: Sequence[Attempt],
+        secrets: Mapping[int, Revealed] = NO_SECRETS,
+    ) -> None:
+        self._slots[slot].run(keys, attempts, secrets)
 
     def kill(self, slot: int, failure: Failure) -> None:
         self._slots[slot].kill(failure)
@@ -125,24 +141,41 @@ class ProcessExecutor:
             own.output_bytes or declared.output_bytes or node.output_bytes,
         )
 
+    def take_back(self, attempts: Iterable[Attempt]) -> None:
+        loop = asyncio.get_running_loop()
+        for attempt in attempts:
+            if (attempt.call.inputs or attempt.parts) and blob_ids(attempt):
+                loop.run_in_executor(None, self._take_back, attempt)
+
     def store(self, slot: int, results: Sequence[Spooled]) -> None:
         for result in results:
-            self._keeping[result.path] = asyncio.create_task(self._store(slot, result))
+            task = asyncio.create_task(self._store(slot, result))
+            self._keeping.update(dict.fromkeys(result.paths, task))
 
     async def _store(self, slot: int, result: Spooled) -> None:
         end: Value | Failure
         try:
-            ref = await asyncio.to_thread(self._keep, result.path, result.encoding)
-            end = Value(result.encoding, blob=ref)
+            end = await asyncio.to_thread(self._value, result)
         except NovaError as error:
             end = error.failure()
         except OSError as error:
             fix = "free some space on the node's disk"
             end = Failure("unavailable", f"cannot store the result: {error}", fix, True)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(result.path)
-        del self._keeping[result.path]
+        for path in result.paths:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            del self._keeping[path]
         self.post(Ran(slot, (ended(result.key, result.attempt, result.elapsed_us, end),)))
+
+    def _value(self, result: Spooled) -> Value:
+        sensitive = result.attempt.demand.sensitive
+        value = Value(result.encoding, result.data)
+        if result.path:
+            value = value._replace(blob=self._keep(result.path, result.encoding, sensitive))
+        if result.pack:
+            pack = self._keep(result.pack, Encoding.RAW, sensitive, True)
+            value = value._replace(pack=pack, files=result.extents(pack.id))
+        return value
 
     def clear_spool(self, stem: str) -> None:
         """Remove what a process left behind, but not the results that are being kept."""
@@ -162,9 +195,13 @@ class _Slot:
         self._executor, self._number = executor, number
         self._process: WorkerProcess | None = None
         self._owed: Owed = deque()
+        #: by key, those under way that may read blobs
+        self._reading: dict[int, Attempt] = {}
         self._ready = False
         self._doom: Failure | None = None
         self._output = Output(self._said)
+        #: name and value of secrets
+        self._guarded: tuple[tuple[str, str], ...] = ()
         self._watch: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -177,20 +214,37 @@ class _Slot:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
-    def run(self, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
+    def run(
+        self, keys: Sequence[int], attempts: Sequence[Attempt], secrets: Mapping[int, Revealed]
+    ) -> None:
         executor = self._executor
         process = self._process
         if process is None or not self._ready:
+            executor.take_back(attempts)
             return
         try:
-            data = encode_attempts(keys, attempts, executor.job_row, executor.locate)
+            data = encode_attempts(keys, attempts, executor.job_row, executor.locate, secrets)
         except (NovaError, OSError):
             keys, attempts = self._without_lost_blobs(keys, attempts)
-            data = encode_attempts(keys, attempts, executor.job_row, executor.locate)
+            data = encode_attempts(keys, attempts, executor.job_row, executor.locate, secrets)
+        if secrets:
+            self._guard(secrets)
         self._owed.extend(zip(keys, attempts, strict=True))
+        for key, attempt in zip(keys, attempts, strict=True):
+            if attempt.call.inputs or attempt.parts:
+                self._reading[key] = attempt
         process.send(data)
         if self._watch is None:
             self._watch_soon()
+
+    def _guard(self, secrets: Mapping[int, Revealed]) -> None:
+        """Threads and programs that an attempt leaves behind may speak later, so what the process
+        was given is kept out of its output until it ends; the latest of it, should it be much."""
+        known = dict.fromkeys(self._guarded)
+        known |= dict.fromkeys(pair for each in secrets.values() for pair in each.items())
+        if len(known) > len(self._guarded):
+            self._guarded = tuple(known)[-GUARDED_MAX:]
+            self._output.redactor = Redactor(self._guarded)
 
     def kill(self, failure: Failure) -> None:
         if self._process:
@@ -202,7 +256,7 @@ class _Slot:
         while True:
             process = WorkerProcess(self._frames, self._raw)
             try:
-                await process.start(self._executor.spool, self._executor.modules)
+                await process.start(self._executor.setup)
                 self._process = process
                 code = await asyncio.shield(process.ended)
                 delay_s = 0.0 if self._ready else min(BACKOFF_S[1], max(BACKOFF_S[0], delay_s * 2))
@@ -211,6 +265,8 @@ class _Slot:
                 delay_s = min(BACKOFF_S[1], max(BACKOFF_S[0], delay_s * 2))
             finally:
                 if process.pid and not process.ended.done():
+                    if not self._owed:
+                        await process.retire()
                     process.kill()
                     await process.ended
             if delay_s:
@@ -221,7 +277,10 @@ class _Slot:
         was_ready, failure = self._ready, self._doom or _failure(code)
         inside = any(each == key for each, _ in self._owed)
         self._output.end()
+        self._guarded = ()
         self._owed.clear()
+        self._executor.take_back(self._reading.values())
+        self._reading.clear()
         self._process, self._ready, self._doom = None, False, None
         self._executor.clear_spool(f"{process.pid}-")
         if was_ready:
@@ -233,6 +292,11 @@ class _Slot:
             if "sizes" in head:
                 self._output.flush()
                 done, spooled = decode_results(head, body, self._owed)
+                if self._guarded and not self._find(self._output.key):
+                    self._output.finish()
+                if self._reading:
+                    read = [self._reading.pop(each.key, None) for each in (*done, *spooled)]
+                    self._executor.take_back([attempt for attempt in read if attempt])
                 ran += done
                 if spooled:
                     self._executor.store(self._number, spooled)
@@ -296,6 +360,7 @@ class _Slot:
             except (NovaError, OSError) as error:
                 failure = Failure("unavailable", str(error), "submit its files again", True)
                 self._executor.post(Ran(self._number, (ended(key, attempt, 0, failure),)))
+                self._executor.take_back((attempt,))
         return [key for key, _ in here], [attempt for _, attempt in here]
 
 

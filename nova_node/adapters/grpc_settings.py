@@ -53,25 +53,30 @@ _STATUS_OF: list[tuple[type[NovaError], grpc.StatusCode]] = [
     (errors.Corrupt, grpc.StatusCode.DATA_LOSS),
 ]
 
+_STATUS_OF_CODE = {
+    "out_of_range": grpc.StatusCode.OUT_OF_RANGE,
+    "forbidden": grpc.StatusCode.PERMISSION_DENIED,
+}
 
-def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
-    """A channel to HOST:PORT; without credentials in plaintext, for loopback."""
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS)
-    return grpc.aio.secure_channel(address, credentials, options=CLIENT_OPTIONS)
+_ABOUT_THE_CALLER = ("unauthenticated", "identity_", "token_")
+"""Beginnings of the codes that say that it is not known who calls."""
 
 
 async def abort(context: Any, error: NovaError) -> NoReturn:
     """End a call with the error: a gRPC status for everybody, and all of it in the trailer."""
-    status = next(
-        (s for kind, s in _STATUS_OF if isinstance(error, kind)), grpc.StatusCode.INTERNAL
-    )
-    if error.code == "out_of_range":
-        status = grpc.StatusCode.OUT_OF_RANGE
     pb = task_pb2.Error()
     failure_to_pb(error.failure(), pb)
-    await context.abort(status, error.message, ((ERROR_KEY, pb.SerializeToString()),))
+    await context.abort(_status_of(error), error.message, ((ERROR_KEY, pb.SerializeToString()),))
     raise AssertionError("abort returns never")
+
+
+def _status_of(error: NovaError) -> grpc.StatusCode:
+    if error.code in _STATUS_OF_CODE:
+        return _STATUS_OF_CODE[error.code]
+    if error.code.startswith(_ABOUT_THE_CALLER):
+        return grpc.StatusCode.UNAUTHENTICATED
+    kinds = (status for kind, status in _STATUS_OF if isinstance(error, kind))
+    return next(kinds, grpc.StatusCode.INTERNAL)
 
 
 def from_rpc(error: grpc.aio.AioRpcError, what: str) -> NovaError:

@@ -1,7 +1,8 @@
 """The network interfaces of this machine, and those that mDNS is to use.
 
-Loopback when the node listens there; else the interface of the listening address or, when that is
-any, those of the default route. Never bridges and pairs that containers made, unless named.
+Loopback alone when the node listens there; else those that are named, or the interface of the listening
+address or, when that is any, those of the default route. Never bridges and pairs that containers
+made, unless named.
 """
 
 from __future__ import annotations
@@ -80,13 +81,20 @@ def choose_ips(
                 f"interfaces here: {', '.join(n for n, i in by_name.items() if i.ips)}",
             )
         named.append(by_name[name].ips[0])
-    if named:
-        return named
     if listen.is_loopback:
         return [LOOPBACK_IP]
+    if named:
+        return named
     usable = [i for i in interfaces if i.ips and i.up and i.multicast and not i.loopback]
     if listen.ip is not None and not listen.ip.is_unspecified:
         return [listen.host for i in usable if listen.host in i.ips]
     own = [i for i in usable if not i.of_containers]
     of_route = [i for i in own if route_ip in i.ips]
     return [i.ips[0] for i in of_route or own]
+
+
+def advertised_ip(interfaces: Sequence[Interface], route_ip: str | None) -> str:
+    """Where others reach a node that listens on all interfaces; loopback when nobody else can."""
+    if route_ip is not None:
+        return route_ip
+    return next(iter(choose_ips(interfaces, Address("0.0.0.0"))), LOOPBACK_IP)

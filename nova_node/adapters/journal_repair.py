@@ -26,12 +26,14 @@ from nova_node.adapters.journal_rows import (
     create_if_empty,
     is_damage,
     is_sound,
+    opens,
     read_meta,
     read_rows,
     typed,
     write_meta,
 )
 from nova_node.core.errors import Corrupt
+from nova_node.ports import Sealer
 
 DATABASE = "journal.db"
 SALVAGED = "journal.salvaged"
@@ -42,10 +44,11 @@ _FIX = (
 )
 
 
-def check(folder: Path, head: Head) -> Head:
+def check(folder: Path, head: Head, sealer: Sealer | None = None) -> Head:
     """How far the sound journal in `folder` got. Creates it when there is none.
 
-    Raises Corrupt after a repair; Unavailable, Overloaded when the disk is to blame."""
+    Raises Corrupt after a repair; Unavailable, Overloaded when the disk is to blame; Refused when a
+    data key is missing."""
     path = folder / DATABASE
     _finish_salvage(folder)
     try:
@@ -54,7 +57,7 @@ def check(folder: Path, head: Head) -> Head:
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
             create_if_empty(db)
-            last, damaged = _survey(db)
+            last, damaged = _survey(db, sealer)
             if damaged:
                 raise _set_rows_aside(db, folder, damaged)
             _check_head(db, head, last)
@@ -62,7 +65,7 @@ def check(folder: Path, head: Head) -> Head:
     except SQLITE_ERRORS as error:
         if not is_damage(error, path):
             raise typed(error) from error
-        raise _salvage(folder, head, str(error)) from error
+        raise _salvage(folder, head, sealer, str(error)) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -76,13 +79,13 @@ def sync_folder(folder: Path) -> None:
 # ---------------------------------------------------------------- rows
 
 
-def _survey(db: sqlite3.Connection) -> tuple[Head, list[Row]]:
+def _survey(db: sqlite3.Connection, sealer: Sealer | None) -> tuple[Head, list[Row]]:
     """How far the file got by its own account, and the rows that are not sound."""
     seq, no, crc = read_meta(db, "seq"), read_meta(db, "no"), 0
     incarnation = read_meta(db, "incarnation")
     damaged: list[Row] = []
     for row in read_rows(db):
-        if is_sound(row):
+        if is_sound(row) and opens(row, sealer):
             if row.seq >= seq:
                 seq, crc = row.seq, row.crc
             no = max(no, row.no)
@@ -135,7 +138,7 @@ def _raise_floors(db: sqlite3.Connection, *reached: Head) -> None:
 # ---------------------------------------------------------------- the whole file
 
 
-def _salvage(folder: Path, head: Head, why: str) -> Corrupt:
+def _salvage(folder: Path, head: Head, sealer: Sealer | None, why: str) -> Corrupt:
     work = folder / "salvage"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(mode=0o700)
@@ -149,7 +152,7 @@ def _salvage(folder: Path, head: Head, why: str) -> Corrupt:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             _lend_first_page(work / DATABASE, folder / SALVAGED)
             kept = _copy_rows(work / DATABASE, db)
-        last, _ = _survey(db)
+        last, _ = _survey(db, sealer)
         # no start may repeat an incarnation, and the last one may not be readable
         _raise_floors(db, head, last, Head(incarnation=int(time.time())))
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,6 +1,8 @@
 """The journal's file: its schema, its rows and their checksums.
 
-A row's checksum covers its keys too, so a row that turns up in the wrong place is not sound.
+A row's checksum covers its keys too, so a row that turns up in the wrong place is not sound. With a
+sealer the body is encrypted and bound to the keys, which stay plain; rows from before stay as they
+are, and are read beside the others.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from nova_node.adapters.wire_events import event_from_bytes, event_to_bytes
-from nova_node.core.errors import Corrupt, Invalid, NovaError, Overloaded, Unavailable
+from nova_node.core.errors import Corrupt, Invalid, NovaError, Overloaded, Refused, Unavailable
 from nova_node.core.events import (
     Accepted,
     Event,
     Grown,
 )
+from nova_node.ports import SEALED, Sealer
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0
@@ -56,10 +59,12 @@ class Row(NamedTuple):
     body: bytes
 
 
-def row_of(event: Event) -> Row:
-    """Raises Invalid when the event does not fit the wire."""
+def row_of(event: Event, sealer: Sealer | None = None) -> Row:
+    """Raises Invalid when the event does not fit the wire, Refused when there is no key."""
     no = highest_no(event)
     body = event_to_bytes(event)
+    if sealer is not None:
+        body = sealer.seal(body, _context(event.seq, event.batch, no))
     return Row(event.seq, event.batch, no, _checksum(event.seq, event.batch, no, body), body)
 
 
@@ -85,11 +90,32 @@ def is_sound(row: Any) -> bool:
     )
 
 
-def event_of(row: Row) -> Event:
-    """Raises Corrupt."""
+def opens(row: Row, sealer: Sealer | None) -> bool:
+    """Whether a sound row's body can be had. Raises Refused when only a key is missing."""
+    try:
+        body_of(row, sealer)
+    except Corrupt:
+        return False
+    return True
+
+
+def body_of(row: Row, sealer: Sealer | None) -> bytes:
+    """Raises Corrupt, Refused."""
+    if row.body[:1] != bytes((SEALED,)):
+        return row.body
+    if sealer is None:
+        raise Refused(
+            f"event {row.seq} of the journal is encrypted, and this node has no data key",
+            "put its identity folder back, or let `nova-node join` bring the mesh's keys",
+        )
+    return sealer.open(row.body, _context(row.seq, row.batch, row.no))
+
+
+def event_of(row: Row, sealer: Sealer | None = None) -> Event:
+    """Raises Corrupt, Refused."""
     if is_sound(row):
         try:
-            return event_from_bytes(row.body)
+            return event_from_bytes(body_of(row, sealer))
         except Invalid as error:
             raise Corrupt(
                 f"event {row.seq} of the journal cannot be read: {error.message}", error.fix
@@ -97,6 +123,10 @@ def event_of(row: Row) -> Event:
     raise Corrupt(
         f"event {row.seq} of the journal is damaged", "restart the node: it sets the row aside"
     )
+
+
+def _context(seq: int, batch: int, no: int) -> bytes:
+    return f"journal {seq} {batch} {no}".encode()
 
 
 def _checksum(seq: int, batch: int, no: int, body: bytes) -> int:

@@ -36,6 +36,7 @@ from nova_node.core.errors import Corrupt, InUse, NovaError, Overloaded, Refused
 from nova_node.core.events import (
     Event,
 )
+from nova_node.ports import Sealer
 
 QUEUE_MAX_BYTES = 64 << 20
 """Of events that wait for the disk: four of the largest messages."""
@@ -60,10 +61,16 @@ class _Append(NamedTuple):
 
 
 class SqliteJournal:
-    """The port Journal, in a folder of its own."""
+    """The port Journal, in a folder of its own. With a sealer what is written is encrypted."""
 
-    def __init__(self, folder: Path, queue_max_bytes: int = QUEUE_MAX_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sealer: Sealer | None = None,
+        queue_max_bytes: int = QUEUE_MAX_BYTES,
+    ) -> None:
         self._folder = folder
+        self._sealer = sealer
         self._path = folder / repair.DATABASE
         self._queue_max_bytes = queue_max_bytes
         self._ready = Condition()
@@ -114,7 +121,7 @@ class SqliteJournal:
         try:
             head = self._head.read()
             try:
-                last = repair.check(self._folder, head)
+                last = repair.check(self._folder, head, self._sealer)
             except Corrupt:
                 self._head.write(head._replace(crc=0))
                 self._head.sync()
@@ -164,7 +171,7 @@ class SqliteJournal:
         rows: list[Row] = []
         size_bytes = 0
         try:
-            rows = [row_of(event) for event in events if event.journaled]
+            rows = [row_of(event, self._sealer) for event in events if event.journaled]
             size_bytes = sum([len(row.body) for row in rows])
         except NovaError as refusal:
             rows, error = [], refusal
@@ -233,7 +240,7 @@ class SqliteJournal:
         try:
             with closing(connect(self._path)) as db:
                 for row in read_rows(db, from_seq, batch):
-                    yield event_of(row)
+                    yield event_of(row, self._sealer)
         except SQLITE_ERRORS as error:
             raise typed(error) from error
 

@@ -1,6 +1,7 @@
 """A running node tells the tools on this machine where it is: one small JSON file per node.
 
-docs/local-nodes.md describes the file; other packages read it without importing this one.
+docs/local-nodes.md describes it, and the key beside it that callers without identity show; other
+packages read both without importing this one.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import stat
 import warnings
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ from typing import Any, NamedTuple, cast
 
 import platformdirs
 import psutil
+from nova_proto import local_key
 
 from nova_node.core.errors import Refused
 
@@ -34,6 +37,8 @@ class LocalNode(NamedTuple):
     mesh: str
     data_dir: str
     pid: int
+    #: it has an identity: mutual TLS, also on this machine
+    secure: bool = False
 
 
 def nodes_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -88,6 +93,37 @@ def running(folder: Path) -> list[LocalNode]:
     return sorted(found, key=lambda node: (node.name, node.node))
 
 
+def local_key_in(folder: Path) -> str:
+    """The key of this user's nodes, made when there is none; `folder` is that of the nodes' files.
+
+    Raises Refused when the file that is there cannot be used."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _require_private(folder)
+    path = folder.parent / local_key.FILE
+    part = folder / f".{local_key.FILE}.{os.getpid()}.part"
+    with suppress(FileNotFoundError):
+        part.unlink()
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(local_key.KEY_CHARS // 2))
+    with suppress(FileExistsError):  # the first of several nodes makes it for all
+        os.link(part, path)
+    part.unlink()
+    key = local_key.read(path.parent)
+    if not key:
+        raise Refused(
+            f"{path} is no key that only this user can read",
+            f"remove {path}, and start this user's nodes again",
+        )
+    return key
+
+
+def key_for(address: str, folder: Path) -> str:
+    """The key to show at an address: "" unless a node of this user runs there, since anybody may
+    listen on loopback, and the key is not for them."""
+    ours = any(node.address == address for node in running(folder))
+    return local_key.read(folder.parent) if ours else ""
+
+
 def _read(path: Path) -> LocalNode | None:
     """None for what is no file of ours: malformed, oversized, or another user's."""
     try:
@@ -107,7 +143,7 @@ def _read(path: Path) -> LocalNode | None:
         return None
     if fields.get("schema") != SCHEMA or texts["node"] != path.stem:
         return None
-    return LocalNode(pid=pid, **texts)
+    return LocalNode(pid=pid, secure=fields.get("secure") is True, **texts)
 
 
 def _platform_dir() -> Path:

@@ -22,7 +22,15 @@ from nova_node.adapters.blob_chunks import (
 )
 from nova_node.adapters.journal_rows import highest_no
 from nova_node.adapters.wire_checks import check_blob
-from nova_node.core.errors import InUse, Invalid, NotFound, NovaError, Overloaded, Unavailable
+from nova_node.core.errors import (
+    InUse,
+    Invalid,
+    NotFound,
+    NovaError,
+    Overloaded,
+    Refused,
+    Unavailable,
+)
 from nova_node.core.events import (
     Event,
 )
@@ -103,22 +111,30 @@ class MemoryJournal:
 
 
 class MemoryBlobs:
-    """The port Blobs. `path` writes files into `folder`; without one it raises Unavailable."""
+    """The port Blobs. `path` writes files into `folder`; without one it raises Unavailable. It takes
+    sensitive blobs if `has_key`."""
 
     def __init__(
         self,
         max_bytes: int = 1 << 30,
         folder: Path | None = None,
         now: Callable[[], float] = time.time,
+        has_key: bool = False,
     ) -> None:
         self._max_bytes = max_bytes
         self._folder = folder
         self._now = now
+        self._has_key = has_key
         self._blobs: dict[str, _Blob] = {}
 
     def put(
-        self, data: Iterable[bytes], encoding: Encoding = Encoding.RAW, durable: bool = True
+        self,
+        data: Iterable[bytes],
+        encoding: Encoding = Encoding.RAW,
+        durable: bool = True,
+        sensitive: bool = False,
     ) -> BlobRef:
+        self._check_key(sensitive)
         whole = b"".join(data)
         chunks = {
             index: whole[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
@@ -129,7 +145,11 @@ class MemoryBlobs:
         known = self._blobs.get(blob_id)
         self._check_room(len(whole))
         holds = max(1, known.holds) if known else 0
-        self._blobs[blob_id] = _Blob(len(whole), digests, chunks, self._now(), holds + 1)
+        blob = _Blob(len(whole), digests, chunks, self._now(), sensitive, holds + 1)
+        if known is not None:
+            blob.sensitive |= known.sensitive
+            blob.lent = known.lent
+        self._blobs[blob_id] = blob
         return BlobRef(blob_id, len(whole), encoding)
 
     def read(self, blob_id: str, offset: int = 0, size_bytes: int | None = None) -> bytes:
@@ -158,19 +178,41 @@ class MemoryBlobs:
         blob = self._blob(blob_id)
         return blob.size_bytes, blob.digests
 
+    def is_sensitive(self, blob_id: str) -> bool:
+        return self._blob(blob_id).sensitive
+
     def add_chunk(
-        self, blob_id: str, size_bytes: int, digests: bytes, index: int, data: bytes
+        self,
+        blob_id: str,
+        size_bytes: int,
+        digests: bytes,
+        index: int,
+        data: bytes,
+        sensitive: bool = False,
     ) -> None:
         check_blob(blob_id)
         check_chunk(blob_id, size_bytes, digests, index, data)
+        self._check_key(sensitive)
         blob = self._blobs.get(blob_id)
         if blob is None or index not in blob.chunks:
             self._check_room(len(data))
             blob = self._blobs.setdefault(blob_id, _Blob(size_bytes, digests, {}, self._now()))
             blob.chunks[index] = data
+        blob.sensitive |= sensitive
+
+    def lend(self, blob_id: str, offset: int, size_bytes: int) -> None:
+        self.read(blob_id, offset, size_bytes)
+        self._blob(blob_id).lent += 1
+
+    def take_back(self, blob_id: str, offset: int, size_bytes: int) -> None:
+        blob = self._blobs.get(blob_id)
+        if blob is not None:
+            blob.lent -= 1
 
     def path(self, blob_id: str) -> str:
         blob = self._blob(blob_id)
+        if blob.sensitive and not blob.lent:
+            raise NotFound(f"blob {blob_id} is sensitive and not lent", "lend what is read")
         if self._folder is None:
             raise Unavailable("these blobs have no files", "give MemoryBlobs a folder")
         path = self._folder / blob_id
@@ -204,6 +246,10 @@ class MemoryBlobs:
             raise not_here(blob_id)
         return self._blobs[blob_id]
 
+    def _check_key(self, sensitive: bool) -> None:
+        if sensitive and not self._has_key:
+            raise Refused("this node has no data key", "run `nova-node init`")
+
     def _check_room(self, size_bytes: int) -> None:
         if self.size_bytes() + size_bytes > self._max_bytes:
             raise Overloaded(
@@ -218,8 +264,10 @@ class _Blob:
     digests: bytes
     chunks: dict[int, bytes]
     used_at: float
+    sensitive: bool = False
     #: puts that were not discarded
     holds: int = 0
+    lent: int = 0
 
     def stored_bytes(self) -> int:
         return sum(len(chunk) for chunk in self.chunks.values())

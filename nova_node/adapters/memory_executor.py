@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nova_node.capability import given_secrets
 from nova_node.core.model import (
     Attempt,
     Call,
     Capability,
+    Encoding,
     Failure,
     Outcome,
     Status,
@@ -23,7 +25,8 @@ from nova_node.core.signals import (
     SlotReady,
     Spoke,
 )
-from nova_node.ports import Post
+from nova_node.ports import NO_SECRETS, Post
+from nova_node.secrets.redact import Redactor, Revealed
 
 RESTART_S = 0.05
 
@@ -64,8 +67,14 @@ class FakeExecutor:
     async def describe(self) -> tuple[list[Capability], list[str]]:
         return self._cards, []
 
-    def run(self, slot: int, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
-        self._slots[slot].run(keys, attempts)
+    def run(
+        self,
+        slot: int,
+        keys: Sequence[int],
+        attempts: Sequence[Attempt],
+        secrets: Mapping[int, Revealed] = NO_SECRETS,
+    ) -> None:
+        self._slots[slot].run(keys, attempts, secrets)
 
     def kill(self, slot: int, failure: Failure) -> None:
         self._slots[slot].kill(failure)
@@ -80,7 +89,7 @@ class _Slot:
 
     def __init__(self, number: int, script: Script, post: Post, later: Later) -> None:
         self._number, self._script, self._post, self._later = number, script, post, later
-        self._queue: deque[tuple[int, Attempt]] = deque()
+        self._queue: deque[tuple[int, Attempt, Revealed | None]] = deque()
         self._current: int | None = None
         self._ready, self._life = False, 0
 
@@ -88,9 +97,12 @@ class _Slot:
         self._ready = True
         self._post(SlotReady(self._number))
 
-    def run(self, keys: Sequence[int], attempts: Sequence[Attempt]) -> None:
+    def run(
+        self, keys: Sequence[int], attempts: Sequence[Attempt], secrets: Mapping[int, Revealed]
+    ) -> None:
         if self._ready:
-            self._queue.extend(zip(keys, attempts, strict=True))
+            rows = zip(keys, attempts, strict=True)
+            self._queue.extend((key, attempt, secrets.get(key)) for key, attempt in rows)
             self._soon(0.0, self._work)
 
     def kill(self, failure: Failure) -> None:
@@ -108,8 +120,8 @@ class _Slot:
     def _work(self) -> None:
         ran: list[RanItem] = []
         while self._queue and self._current is None:
-            key, attempt = self._queue.popleft()
-            answer = self._script[attempt.demand.capability](attempt)
+            key, attempt, secrets = self._queue.popleft()
+            answer = self._answer(attempt, secrets)
             if answer.said:
                 self._post(Spoke(self._number, key, False, answer.said))
             if answer.end is not None and not answer.after_s:
@@ -123,6 +135,14 @@ class _Slot:
                 self._soon(answer.after_s, lambda item=item: self._finish(item))
         if ran:
             self._post(Ran(self._number, tuple(ran)))
+
+    def _answer(self, attempt: Attempt, secrets: Revealed | None) -> Answer:
+        """The script may ask for secrets as a capability does."""
+        act = self._script[attempt.demand.capability]
+        if not secrets:
+            return act(attempt)
+        with given_secrets(secrets):
+            return _redacted(act(attempt), Redactor(secrets.items()))
 
     def _finish(self, item: RanItem) -> None:
         self._current = None
@@ -138,6 +158,20 @@ class _Slot:
 
 
 _DIED = Failure("worker_died", "the worker process exited", retryable=True)
+
+
+def _redacted(answer: Answer, redactor: Redactor) -> Answer:
+    end = answer.end
+    match end:
+        case Value(Encoding.JSON):
+            end = end._replace(data=redactor.json(end.data))
+        case Value():
+            end = end._replace(data=redactor.data(end.data))
+        case Failure():
+            end = end._replace(message=redactor.text(end.message))
+        case _:
+            pass
+    return replace(answer, end=end, said=redactor.text(answer.said))
 
 
 def _ended(key: int, attempt: Attempt, answer: Answer) -> RanItem:

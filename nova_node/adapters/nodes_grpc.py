@@ -1,25 +1,32 @@
-"""What a tool on this machine asks of a running node. Blocking calls, each with a deadline."""
+"""What a tool on this machine asks of a running node. Blocking calls, each with a deadline.
+
+`own` calls in the place of the person who runs the tool.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from nova_proto.v1 import mesh_pb2, nodes_pb2, task_pb2
 from nova_proto.v1.nodes_pb2_grpc import NodesStub
 
+from nova_node.adapters.callers import channel_to
 from nova_node.core.errors import NovaError, Refused, Unavailable
 
-OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", 16 << 20))
+if TYPE_CHECKING:
+    from nova_proto.identity.folder import Credentials
+
+_REFUSALS = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
 
 
-def status(address: str, timeout_s: float) -> dict[str, Any]:
+def status(address: str, timeout_s: float, own: Credentials | None = None) -> dict[str, Any]:
     """One flat table of what the node says of itself. Raises NovaError."""
-    with _nodes(address) as nodes:
+    with channel_to(address, own) as channel:
+        nodes: Any = NodesStub(channel)
         said: nodes_pb2.NodeStatus = _call(
             address, lambda: nodes.Status(nodes_pb2.StatusRequest(), timeout=timeout_s)
         )
@@ -29,9 +36,10 @@ def status(address: str, timeout_s: float) -> dict[str, Any]:
     return view
 
 
-def members(address: str, timeout_s: float) -> list[dict[str, Any]]:
+def members(address: str, timeout_s: float, own: Credentials | None = None) -> list[dict[str, Any]]:
     """What the node knows of its mesh: `status`'s words for a member, with `skew` and `age_s`."""
-    with _nodes(address) as nodes:
+    with channel_to(address, own) as channel:
+        nodes: Any = NodesStub(channel)
         reply: nodes_pb2.ListNodesReply = _call(
             address, lambda: nodes.List(nodes_pb2.ListNodesRequest(), timeout=timeout_s)
         )
@@ -44,16 +52,17 @@ def members(address: str, timeout_s: float) -> list[dict[str, Any]]:
 def drain(address: str, stay: bool, timeout_s: float, deadline_s: float) -> int:
     """The number of attempts that still ran when `timeout_s` was over. Raises NovaError."""
     request = nodes_pb2.DrainRequest(stay=stay, timeout_s=timeout_s)
-    with _nodes(address) as nodes:
+    with channel_to(address) as channel:
+        nodes: Any = NodesStub(channel)
         reply: nodes_pb2.DrainReply = _call(
             address, lambda: nodes.Drain(request, timeout=deadline_s)
         )
     return reply.left_running
 
 
-def health(address: str, timeout_s: float) -> tuple[str, float]:
+def health(address: str, timeout_s: float, own: Credentials | None = None) -> tuple[str, float]:
     """SERVING or NOT_SERVING, and the milliseconds it took. Raises NovaError."""
-    with grpc.insecure_channel(address, OPTIONS) as channel:
+    with channel_to(address, own) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         began = time.monotonic()
         reply = _call(
@@ -61,12 +70,6 @@ def health(address: str, timeout_s: float) -> tuple[str, float]:
         )
         took_ms = (time.monotonic() - began) * 1e3
     return _enum_name(health_pb2.HealthCheckResponse.ServingStatus, reply.status), took_ms
-
-
-@contextmanager
-def _nodes(address: str) -> Generator[Any]:
-    with grpc.insecure_channel(address, OPTIONS) as channel:
-        yield NodesStub(channel)
 
 
 def _member(member: mesh_pb2.Member) -> dict[str, Any]:
@@ -99,7 +102,8 @@ def _call(address: str, call: Callable[[], Any]) -> Any:
         for key, value in error.trailing_metadata() or ():
             if key == "nova-error-bin":
                 said = task_pb2.Error.FromString(value)
-                raise NovaError(said.message, said.fix, said.code) from None
+                kind = Refused if error.code() in _REFUSALS else NovaError
+                raise kind(said.message, said.fix, said.code) from None
         details = str(error.details() or "")
         match error.code():
             case grpc.StatusCode.UNAVAILABLE:

@@ -23,6 +23,7 @@ from nova_node.adapters.wire_checks import (
     MANDATE_MAX_BYTES,
     MESSAGE_MAX_CHARS,
     NUMBER_MAX,
+    RESULT_FILES_MAX,
     SAID_MAX_CHARS,
     TIME_MAX_S,
     TRACEBACK_MAX_CHARS,
@@ -113,7 +114,10 @@ def encoding_from_pb(number: int) -> Encoding:
 
 def value_to_pb(value: Value, pb: task_pb2.Value) -> None:
     """Raises Invalid when inline bytes are over INLINE_MAX_BYTES."""
-    encoding, data, blob = value
+    encoding, data, blob, files, pack = value
+    if pack is not None:
+        blob_to_pb(pack, pb.pack)
+        _extents_to_pb(files, pb.files)
     if blob is not None:
         blob_to_pb(blob, pb.blob)
         return
@@ -126,6 +130,18 @@ def value_to_pb(value: Value, pb: task_pb2.Value) -> None:
 
 
 def value_from_pb(pb: task_pb2.Value) -> Value:
+    value = _plain_value_from_pb(pb)
+    if not pb.HasField("pack"):
+        return value
+    check_count(pb.files, "files of a result", RESULT_FILES_MAX)
+    files = tuple([_extent_from_pb(e) for e in pb.files])
+    pack = blob_from_pb(pb.pack)
+    if any(e.blob_id != pack.id or e.offset + e.size_bytes > pack.size_bytes for e in files):
+        raise Invalid("a result's files are not in its pack", "name runs of bytes of that blob")
+    return value._replace(files=files, pack=pack)
+
+
+def _plain_value_from_pb(pb: task_pb2.Value) -> Value:
     if data := pb.json:
         value = Value(_JSON, data)
     else:
@@ -163,8 +179,13 @@ def call_to_pb(call: Call, pb: task_pb2.Call) -> None:
             item.raw = given.raw
             continue
         item.files.SetInParent()
-        for name, blob_id, offset, size_bytes in given.extents:
-            item.files.extents.add(name=name, blob_id=blob_id, offset=offset, size_bytes=size_bytes)
+        _extents_to_pb(given.extents, item.files.extents)
+
+
+def _extents_to_pb(extents: Iterable[Extent], pbs: Repeated[task_pb2.Extent]) -> None:
+    for extent in extents:
+        pb = pbs.add()
+        pb.name, pb.blob_id, pb.offset, pb.size_bytes = extent
 
 
 def call_from_pb(pb: task_pb2.Call) -> Call:
@@ -285,8 +306,9 @@ def outcome_to_pb(outcome: Outcome, pb: task_pb2.Outcome) -> None:
     pb.attempt = attempt
     pb.status = status  # pyright: ignore[reportAttributeAccessIssue]
     if value is not None:
-        if value.blob is None and value.encoding is _JSON and len(value.data) <= INLINE_MAX_BYTES:
-            pb.value.json = value.data
+        encoding, data, blob, _, pack = value
+        if blob is pack is None and encoding is _JSON and len(data) <= INLINE_MAX_BYTES:
+            pb.value.json = data
         else:
             value_to_pb(value, pb.value)
     if failure is not None:

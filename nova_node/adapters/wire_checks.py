@@ -35,6 +35,9 @@ HOLDERS_MAX = 16
 INPUTS_MAX = 64
 """Binary arguments of a call: as many as a function may reasonably have."""
 
+RESULT_FILES_MAX = 1000
+"""Files that come with one result."""
+
 LABELS_MAX = 16
 """Labels that a task may demand."""
 

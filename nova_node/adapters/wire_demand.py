@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from google.protobuf.message import DecodeError
 from nova_proto.v1 import task_pb2
 
 from nova_node.adapters.wire_checks import (
@@ -95,6 +96,17 @@ def demand_from_pb(pb: task_pb2.Demand) -> Demand:
     demand = _demands.setdefault(demand, demand)
     _demand_of_bytes[key] = demand
     return demand
+
+
+def demand_from_bytes(data: bytes) -> Demand:
+    """Of a serialised message. Raises Invalid."""
+    known = _demand_of_bytes.get(data)
+    if known is not None:
+        return known
+    try:
+        return demand_from_pb(task_pb2.Demand.FromString(data))
+    except DecodeError:
+        raise Invalid("a demand cannot be read", "see proto/nova_proto/v1/task.proto") from None
 
 
 def _read_demand(pb: task_pb2.Demand) -> Demand:

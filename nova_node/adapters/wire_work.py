@@ -36,14 +36,30 @@ from nova_node.adapters.wire_checks import (
     check_count,
     check_number,
 )
-from nova_node.core.errors import Invalid
-from nova_node.core.model import Attempt, BlobRef, Credit, Cut, Demand, Fence, Phase, Said, Value
+from nova_node.adapters.work_mandates import HeardMandates, SentMandates
+from nova_node.core.errors import Invalid, Refused
+from nova_node.core.model import (
+    Attempt,
+    BlobRef,
+    Credit,
+    Cut,
+    Demand,
+    Fence,
+    Mandate,
+    Phase,
+    Said,
+    Value,
+)
 
 
-def attempts_to_pb(attempts: Iterable[Attempt], pb: mesh_pb2.WorkRequest) -> None:
-    """Adds an Assignment for each run of attempts of like demand, phase, part and blobs."""
+def attempts_to_pb(
+    attempts: Iterable[Attempt], pb: mesh_pb2.WorkRequest, sent: SentMandates
+) -> None:
+    """Adds an Assignment for each run of attempts of like demand, phase, part, blobs and mandate,
+    and the mandates that were not sent before."""
     demand: Demand | None = None
-    phase, part = Phase.RUN, False
+    mandate: Mandate | None = None
+    phase, part, first = Phase.RUN, False, 0
     blobs: tuple[BlobRef, ...] = ()
     calls: Repeated[mesh_pb2.AssignedCall] | None = None
     for a in attempts:
@@ -53,9 +69,11 @@ def attempts_to_pb(attempts: Iterable[Attempt], pb: mesh_pb2.WorkRequest) -> Non
             or a.phase is not phase
             or a.part is not part
             or a.blobs != blobs
+            or a.mandate is not mandate
+            or (mandate is not None and a.first != first)
         ):
-            _, _, demand, phase, _, _, part, _, blobs, _, _ = a
-            calls = _assignment(a, pb).calls
+            _, _, demand, phase, _, _, part, _, blobs, mandate, first = a
+            calls = _assignment(a, pb, sent).calls
         item = calls.add()
         item.no = a.no
         item.attempt = a.attempt
@@ -70,8 +88,10 @@ def attempts_to_pb(attempts: Iterable[Attempt], pb: mesh_pb2.WorkRequest) -> Non
             item.depth = a.depth
 
 
-def _assignment(a: Attempt, pb: mesh_pb2.WorkRequest) -> mesh_pb2.Assignment:
+def _assignment(a: Attempt, pb: mesh_pb2.WorkRequest, sent: SentMandates) -> mesh_pb2.Assignment:
     assignment = pb.assignments.add()
+    if a.mandate is not None:
+        assignment.mandate, assignment.first = sent.number(a.mandate, pb), a.first
     demand_to_pb(a.demand, assignment.demand)
     assignment.phase = a.phase  # pyright: ignore[reportAttributeAccessIssue]
     assignment.part = a.part
@@ -80,23 +100,33 @@ def _assignment(a: Attempt, pb: mesh_pb2.WorkRequest) -> mesh_pb2.Assignment:
     return assignment
 
 
-def attempts_from_pb(pb: mesh_pb2.WorkRequest) -> list[Attempt]:
+def attempts_from_pb(pb: mesh_pb2.WorkRequest, heard: HeardMandates) -> list[Attempt]:
+    """Raises Invalid, or Refused when an owner sends the calls of a mandate for another one."""
     total = sum([len(assignment.calls) for assignment in pb.assignments])
     if total > CALLS_MAX or len(pb.assignments) > CALLS_MAX:
         raise Invalid(f"{total} attempts in one message", f"send at most {CALLS_MAX} at a time")
     attempts: list[Attempt] = []
+    heard.take(pb.mandates)
     for assignment in pb.assignments:
-        _read_assignment(assignment, attempts)
+        _read_assignment(assignment, heard, attempts)
     return attempts
 
 
-def _read_assignment(pb: mesh_pb2.Assignment, attempts: list[Attempt]) -> None:
+def _read_assignment(
+    pb: mesh_pb2.Assignment, heard: HeardMandates, attempts: list[Attempt]
+) -> None:
+    mandate, own = heard.named(pb.mandate) if pb.mandate else (None, True)
+    first = check_number(pb.first, "a batch's number")
     demand = demand_from_pb(pb.demand)
     phase, part, blobs = phase_from_pb(pb.phase), pb.part, blobs_from_pb(pb.blobs)
     for item in pb.calls:
         no = item.no
         if no > NUMBER_MAX:
             raise Invalid(f"{no} is not a task's number", f"use at most {NUMBER_MAX}")
+        if not own and not item.depth:
+            raise Refused(
+                f"task {no} was signed for another owner", "submit it to the node that is to own it"
+            )
         values = item.parts
         parts: tuple[Value, ...] = ()
         if values:
@@ -113,6 +143,8 @@ def _read_assignment(pb: mesh_pb2.Assignment, attempts: list[Attempt]) -> None:
                 part,
                 item.depth,
                 blobs,
+                mandate,
+                first,
             )
         )
 

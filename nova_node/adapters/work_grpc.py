@@ -26,8 +26,9 @@ from nova_node.adapters.wire_work import (
     said_list_from_pb,
     said_list_to_pb,
 )
+from nova_node.adapters.work_mandates import NUMBERS_MAX, HeardMandates, SentMandates
 from nova_node.core.errors import NovaError
-from nova_node.core.model import Attempt, Credit, Cut, Fence, Outcome, Said
+from nova_node.core.model import Attempt, Credit, Cut, Fence, Mandate, Outcome, Said
 from nova_node.core.signals import (
     Granted,
     Heard,
@@ -76,10 +77,9 @@ class OwnerStream:
         self._post = post
         self._outbox = Outbox()
         self._attempts: deque[Attempt] = deque()
+        self._mandates = SentMandates()
         self._rest: mesh_pb2.WorkRequest | None = None
         self._call: Any = None
-        #: another stream stands for this peer now: its end is no news
-        self.replaced = False
 
     def assign(self, attempts: Sequence[Attempt]) -> None:
         self._attempts.extend(attempts)
@@ -123,8 +123,7 @@ class OwnerStream:
             finally:
                 self.close()
                 writer.cancel()
-        if not self.replaced:
-            self._post(LinkDown(self._node, why))
+        self._post(LinkDown(self._node, why))
 
     async def _read(self) -> str:
         node, post, up = self._node, self._post, False
@@ -158,7 +157,7 @@ class OwnerStream:
                     continue
                 message, self._rest = self._rest or mesh_pb2.WorkRequest(), None
                 if attempts:
-                    attempts_to_pb(_take(attempts), message)
+                    attempts_to_pb(_take(attempts), message, self._mandates)
                 await self._call.write(message)
         except (grpc.aio.AioRpcError, grpc.aio.UsageError, asyncio.InvalidStateError):
             pass  # the reader tells why
@@ -173,8 +172,18 @@ def _take(attempts: deque[Attempt]) -> list[Attempt]:
     """As many as fit one message, at least one."""
     taken: list[Attempt] = []
     size_bytes = 0
+    mandate: Mandate | None = None
+    mandates: set[Mandate] = set()
     while attempts and len(taken) < MESSAGE_ITEMS_MAX and size_bytes < MESSAGE_BYTES_MAX:
         attempt = attempts.popleft()
+        if attempt.mandate is not mandate:
+            mandate = attempt.mandate
+            if mandate is not None and mandate not in mandates:
+                if len(mandates) == NUMBERS_MAX:
+                    attempts.appendleft(attempt)
+                    break
+                mandates.add(mandate)
+                size_bytes += len(mandate.signed)
         size_bytes += len(attempt.call.args)
         if attempt.call.inputs:
             size_bytes += attempt.call.size_bytes
@@ -191,6 +200,7 @@ class WorkerStream:
         self._post = post
         self._outbox = Outbox()
         self._outcomes: deque[Outcome] = deque()
+        self._mandates = HeardMandates(lambda mandate: self.is_own(mandate))
         self._rest: mesh_pb2.WorkReply | None = None
 
     def report(
@@ -220,12 +230,16 @@ class WorkerStream:
             request = await context.read()
             if request is grpc.aio.EOF:
                 return ()
-            attempts = attempts_from_pb(request) if request.assignments else ()
+            attempts = attempts_from_pb(request, self._mandates) if request.assignments else ()
             cancels = fences_from_pb(request.cancels) if request.cancels else ()
             if attempts or cancels or request.recall:
                 self._post(Work(self.link, attempts, cancels, request.recall))
             if request.release:
                 self.released(release_from_pb(request.release))
+
+    def is_own(self, mandate: Mandate) -> bool:
+        """Replaced by the server of a mesh with identity with what reads mandates."""
+        return True
 
     def released(self, blob_ids: Sequence[str]) -> None:
         """Replaced by the server with what drops blobs."""

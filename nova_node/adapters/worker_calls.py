@@ -10,9 +10,19 @@ import importlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from nova_node.capability import BadArgument, Capability, Fatal, Files, Piece, Shards
+from nova_node.capability import (
+    BadArgument,
+    Capability,
+    Failed,
+    Fatal,
+    Files,
+    Piece,
+    Produced,
+    Shards,
+)
 
 GROUP = "nova.capabilities"
 """The entry-point group of the modules that hold capabilities."""
@@ -22,6 +32,8 @@ PART_INLINE_BYTES = 4 << 10
 """A larger result, or a larger part of one, goes to a file."""
 
 MAX_SHARDS = 10_000
+MAX_FILES = 1000
+NAME_LENGTH = 1000
 MESSAGE_LENGTH = 1000
 TRACEBACK_LENGTH = 8 << 10
 
@@ -32,16 +44,16 @@ Note = dict[str, Any]
 Done = tuple[bytes, Note | None]
 """The bytes of a result, and what there is to say of it unless it is inline JSON."""
 
+Piled = bytes | os.PathLike[str]
+Packed = tuple[str, list[tuple[str, int]]]
+"""The name of a file that holds many, end to end, and the name and size of each."""
+
 _NULL: Done = (b"null", None)
 _UNKNOWN_NS = 1_000_000
 
 
-class Refusal(Exception):
+class Refusal(Failed):
     """An attempt cannot be made, or its answer cannot be used."""
-
-    def __init__(self, code: str, message: str, fix: str, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.code, self.fix, self.retryable = code, fix, retryable
 
 
 class Job:
@@ -62,7 +74,7 @@ class Job:
 
 class Request(NamedTuple):
     """An attempt that is more than a call with JSON arguments. `items` are the binary inputs
-    or the parts, as in worker_frames; `body` is theirs."""
+    or the parts, as in worker_frames; `body` is theirs. `secrets` are values by name."""
 
     phase: int
     shards: int
@@ -70,6 +82,7 @@ class Request(NamedTuple):
     items: list[Any]
     body: bytes
     paths: dict[str, str]
+    secrets: dict[str, str] | None
 
 
 class Library:
@@ -114,10 +127,11 @@ def load(module: str) -> list[Capability[..., Any]]:
 
 
 class Caller:
-    """Makes attempts; `spool` stores a large result and returns the file's name."""
+    """Makes attempts; `spool` is where large results and files go."""
 
-    def __init__(self, spool: Callable[[bytes], str]) -> None:
-        self._spool = spool
+    def __init__(self, spool: Spool) -> None:
+        self._spool: Callable[[bytes], str] = spool
+        self._pack: Callable[[Mapping[str, Piled]], Packed] = spool.pack
 
     def call(self, job: Job, args: bytes, request: Request | None) -> Done:
         found = job.capability
@@ -136,14 +150,22 @@ class Caller:
             if request.phase == SPLIT:
                 if found.splitter is None:
                     raise Refusal("invalid_argument", f"{found.name} does not split", "")
-                return _shards(found, found.cut(bound, request.shards))
+                return self._shards(found, found.cut(bound, request.shards))
             return self._result(found, found.function(**bound), request.part)
         except BaseException as error:
-            return b"", {"failure": failure(error, job.memory_bytes)}
+            return b"", {"failure": self._failed(job, error)}
+
+    def _failed(self, job: Job, error: BaseException) -> list[Any]:
+        return failure(error, job.memory_bytes)
+
+    def _shards(self, found: Capability[..., Any], calls: Iterable[Mapping[str, object]]) -> Done:
+        return _shards(found, calls)
 
     def _result(self, found: Capability[..., Any], value: object, part: bool) -> Done:
         if isinstance(value, Shards):
-            return _shards(found, value.calls)
+            return self._shards(found, value.calls)
+        if isinstance(value, Produced):
+            return self._produced(found, value, part)
         if part and found.packer and found.merger:
             data, encoding = found.packer(value), RAW
         elif isinstance(value, bytes):
@@ -153,6 +175,19 @@ class Caller:
         if len(data) > (PART_INLINE_BYTES if part else INLINE_BYTES):
             return b"", {"file": self._spool(data), "encoding": encoding}
         return data, None if encoding == JSON else {"encoding": RAW}
+
+    def _produced(self, found: Capability[..., Any], given: Produced, part: bool) -> Done:
+        if part or isinstance(given.value, Shards | Produced):
+            fix = "return files with the plain result of a task that is not split"
+            raise Refusal(
+                "bad_result", f"{found.name} returned files that nobody can be given", fix
+            )
+        _check_files(found, given.files)
+        data, note = self._result(found, given.value, part)
+        if not given.files:
+            return data, note
+        pack, files = self._pack(given.files)
+        return data, {"encoding": JSON, **(note or {}), "pack": pack, "files": files}
 
 
 # ---------------------------------------------------------------- in
@@ -265,30 +300,38 @@ def _bad_split(found: Capability[..., Any], what: str, fix: str) -> Refusal:
     return Refusal("bad_split", f"{found.name} {what}", fix)
 
 
-def failure(error: BaseException, memory_bytes: int = 0) -> list[Any]:
-    """Code, message, fix, retryable, traceback."""
-    message = str(error)[:MESSAGE_LENGTH]
+def failure(
+    error: BaseException, memory_bytes: int = 0, clean: Callable[[str], str] = str
+) -> list[Any]:
+    """Code, message, fix, retryable, traceback; texts are cleaned before they are cut."""
+    message = clean(str(error))[:MESSAGE_LENGTH]
     match error:
-        case Refusal():
-            return [error.code, message, error.fix, error.retryable, ""]
+        case Failed():
+            trace = _middle_out(clean(error.traceback))
+            return [error.code, message, clean(error.fix), error.retryable, trace]
         case BadArgument():
-            return ["invalid_argument", message, error.fix, False, ""]
+            return ["invalid_argument", message, clean(error.fix), False, ""]
         case Fatal():
-            return ["capability_failed", message, error.fix, False, _traceback(error)]
+            trace = _traceback(error, clean)
+            return ["capability_failed", message, clean(error.fix), False, trace]
         case MemoryError():
             fix = "give the task more memory, or smaller shards"
-            return ["memory_limit", "out of memory", fix, not memory_bytes, _traceback(error)]
+            trace = _traceback(error, clean)
+            return ["memory_limit", "out of memory", fix, not memory_bytes, trace]
         case _:
             message = f"{type(error).__name__}: {message}" if message else type(error).__name__
-            return ["capability_failed", message, "", True, _traceback(error)]
+            return ["capability_failed", message, "", True, _traceback(error, clean)]
 
 
-def _traceback(error: BaseException) -> str:
+def _traceback(error: BaseException, clean: Callable[[str], str]) -> str:
     import traceback
 
     seen = error.__traceback__
     lines = traceback.format_exception(type(error), error, seen.tb_next if seen else None)
-    text = "".join(lines)
+    return _middle_out(clean("".join(lines)))
+
+
+def _middle_out(text: str) -> str:
     if len(text) <= TRACEBACK_LENGTH:
         return text
     half = TRACEBACK_LENGTH // 2 - 8
@@ -303,8 +346,32 @@ class Spool:
         self._count = 0
 
     def __call__(self, data: bytes) -> str:
-        self._count += 1
-        path = f"{self._stem}{self._count}"
+        path = self._next()
         with open(path, "wb") as file:
             file.write(data)
         return path
+
+    def pack(self, files: Mapping[str, Piled], clean: Callable[[bytes], bytes] = bytes) -> Packed:
+        """All of them in one file, end to end, each cleaned."""
+        path, rows = self._next(), list[tuple[str, int]]()
+        with open(path, "wb") as pile:
+            for name, each in files.items():
+                data = each if isinstance(each, bytes) else Path(each).read_bytes()
+                rows.append((name, pile.write(clean(data))))
+        return path, rows
+
+    def _next(self) -> str:
+        self._count += 1
+        return f"{self._stem}{self._count}"
+
+
+def _check_files(found: Capability[..., Any], files: Mapping[str, Piled]) -> None:
+    if len(files) > MAX_FILES:
+        fix = "return fewer, or an archive of them"
+        raise Refusal("bad_result", f"{found.name} returned over {MAX_FILES} files", fix)
+    for name in files:
+        parts = name.split("/")
+        odd = not name.isprintable() or "\\" in name or not 0 < len(name) <= NAME_LENGTH
+        if odd or any(part in ("", ".", "..") for part in parts):
+            fix = "use relative paths of printable parts, with /"
+            raise Refusal("bad_result", f"{found.name} named a file {name[:100]!r}", fix)

@@ -6,24 +6,22 @@ Rule: a module that does not load, hangs or ends the process costs a warning, ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from nova_node.adapters.worker_frames import Head, decode_card, frame
-from nova_node.adapters.worker_process import WorkerProcess, death
+from nova_node.adapters.worker_process import Setup, WorkerProcess, death
 from nova_node.core.model import Capability
 
 MODULE_TIMEOUT_S = 20.0
 
 
-async def describe(
-    spool: str, modules: Sequence[str]
-) -> tuple[list[tuple[str, Capability]], list[str]]:
-    """(module, capability) for each that loads, and a warning for each module that does not."""
+async def describe(setup: Setup) -> tuple[list[tuple[str, Capability]], list[str]]:
+    """(module, capability) for each that is offered, a warning for modules that do not load, and one
+    for capabilities that this node does not offer."""
     survey = _Survey()
     while not survey.complete:
         survey.changed = asyncio.Event()
         process = WorkerProcess(survey.frames, lambda key, fd, data: True)
-        await process.start(spool, modules)
+        await process.start(setup)
         process.send(frame({"describe": sorted(survey.seen)}))
         await survey.follow(process)
     return survey.found, survey.warnings
@@ -75,6 +73,8 @@ class _Survey:
                     self._warn(head["loaded"], head["error"])
                 for row in head.get("cards", ()):
                     self._add(head["loaded"], decode_card(row))
+                for why, names in head.get("withheld", {}).items():
+                    self.warnings.append(f"{', '.join(names)}: not offered, {why}"[:500])
             elif "described" in head:
                 self.complete = True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nova_node.core.model import (
@@ -31,6 +31,8 @@ from nova_node.core.model import (
 from nova_node.core.signals import (
     RanItem,
 )
+from nova_node.ports import NO_SECRETS
+from nova_node.secrets.redact import Revealed
 
 HEAD_BYTES = 64 << 20
 BODY_BYTES = 256 << 20
@@ -78,7 +80,11 @@ class Frames:
 
 
 def encode_attempts(
-    keys: Sequence[int], attempts: Sequence[Attempt], row: JobRow, locate: Callable[[str], str]
+    keys: Sequence[int],
+    attempts: Sequence[Attempt],
+    row: JobRow,
+    locate: Callable[[str], str],
+    secrets: Mapping[int, Revealed] = NO_SECRETS,
 ) -> bytes:
     """A batch. `row` describes a demand to the worker, `locate` is as in ProcessExecutor."""
     jobs: list[Any] = []
@@ -96,11 +102,11 @@ def encode_attempts(
         of.append(len(jobs) - 1)
         sizes.append(len(call.args))
         body.append(call.args)
-        if attempt.phase or call.inputs or attempt.part:
+        if attempt.phase or call.inputs or attempt.part or secrets:
             merge = attempt.phase == Phase.MERGE
             items, extra = _parts(attempt.parts, body) if merge else _inputs(call.inputs, body)
-            shards = attempt.demand.shards
-            notes.append([i, [int(attempt.phase), shards, attempt.part, items, extra]])
+            what = [int(attempt.phase), attempt.demand.shards, attempt.part, items, extra]
+            notes.append([i, [*what, secrets.get(keys[i])]])
             for blob_id in blob_ids(attempt):
                 if blob_id not in paths:
                     paths[blob_id] = locate(blob_id)
@@ -136,14 +142,32 @@ def _parts(parts: Sequence[Value], body: list[bytes]) -> tuple[list[Any], int]:
 
 
 class Spooled:
-    """A result that waits in a file."""
+    """A result that waits in a file, or one with files beside it, that wait in another."""
 
-    __slots__ = ("attempt", "elapsed_us", "encoding", "key", "path")
+    __slots__ = ("attempt", "data", "elapsed_us", "encoding", "files", "key", "pack", "path")
 
-    def __init__(self, key: int, attempt: Attempt, elapsed_us: int, note: Head) -> None:
-        self.key, self.attempt, self.elapsed_us = key, attempt, elapsed_us
-        self.path: str = note["file"]
+    def __init__(
+        self, key: int, attempt: Attempt, elapsed_us: int, note: Head, data: bytes
+    ) -> None:
+        self.key, self.attempt, self.elapsed_us, self.data = key, attempt, elapsed_us, data
+        #: "" when there is none
+        self.path: str = note.get("file", "")
+        self.pack: str = note.get("pack", "")
+        #: name and size of each, in their order in the pack
+        self.files: list[tuple[str, int]] = note.get("files", [])
         self.encoding = Encoding(note["encoding"])
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for path in (self.path, self.pack) if path]
+
+    def extents(self, blob_id: str) -> tuple[Extent, ...]:
+        """Of the files, in their pack."""
+        offset, extents = 0, list[Extent]()
+        for name, size in self.files:
+            extents.append(Extent(name, blob_id, offset, size))
+            offset += size
+        return tuple(extents)
 
 
 def decode_results(head: Head, body: bytes, owed: Owed) -> tuple[list[RanItem], list[Spooled]]:
@@ -161,8 +185,8 @@ def decode_results(head: Head, body: bytes, owed: Owed) -> tuple[list[RanItem], 
             value = Value(_JSON, data)
             done = Outcome(attempt.no, attempt.attempt, _DONE, value, None, "", 0.0, us)
             ran.append(RanItem(key, done))
-        elif "file" in note:
-            spooled.append(Spooled(key, attempt, us, note))
+        elif "file" in note or "pack" in note:
+            spooled.append(Spooled(key, attempt, us, note, data))
         else:
             ran.append(_noted(key, attempt, us, data, note))
     return ran, spooled
@@ -202,7 +226,7 @@ def _calls(rows: list[Any], data: bytes) -> list[Call]:
 
 
 def decode_card(row: list[Any]) -> Capability:
-    name, version, doc, params, splits, merges, limits = row
+    name, version, doc, params, splits, merges, limits, labels, local = row
     return Capability(
         name,
         version,
@@ -213,4 +237,6 @@ def decode_card(row: list[Any]) -> Capability:
         splits,
         merges,
         Limits(*limits),
+        tuple((key, value) for key, value in labels),
+        local,
     )

@@ -8,6 +8,7 @@ Rule: nothing that is finished waits for what may take long.
 from __future__ import annotations
 
 import array
+import atexit
 import fcntl
 import io
 import json
@@ -22,18 +23,23 @@ import sys
 import termios
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nova_node.adapters.worker_calls import (
     Caller,
+    Done,
     Job,
     Library,
     Refusal,
     Request,
     Spool,
     failure,
-    load,
 )
+from nova_node.adapters.worker_describe import describe
+from nova_node.capability import given_secrets, given_settings
+
+if TYPE_CHECKING:
+    from nova_node.adapters.worker_secrets import Ears
 
 IDLE = -1
 FLUSH_NS = 1_000_000
@@ -143,7 +149,9 @@ class Worker:
         self._mark = memoryview(mmap.mmap(setup["mark"], 16)).cast("q")
         self._outbox = Outbox(sock)
         self._library = Library(setup["modules"])
-        self._call = Caller(Spool(setup["spool"])).call
+        self._spool = Spool(setup["spool"])
+        self._call = Caller(self._spool).call
+        self._ears: Ears | None = None
         self._jobs: dict[tuple[Any, ...], Job] = {}
         self._said = 0
         self._output_bytes = 0
@@ -159,15 +167,21 @@ class Worker:
             head = json.loads(self._reader.read(head_size))
             body = self._reader.read(body_size)
             if "describe" in head:
-                self._describe(set(head["describe"]))
+                skip = set(head["describe"])
+                modules = [each for each in self._library.modules() if each not in skip]
+                describe(modules, self._outbox.send)
             else:
                 self._batch(head, body)
 
     def say(self, fd: int, text: str) -> None:
         """Past the cap the node says that it cut; it takes one byte over for that."""
+        data = text.encode(errors="replace")
+        self._tell(fd, self._ears.hear(fd, data) if self._ears else data)
+
+    def _tell(self, fd: int, data: bytes) -> None:
         room = self._output_bytes + 1 - self._said
-        if room > 0:
-            data = text.encode(errors="replace")[:room]
+        if room > 0 and data:
+            data = data[:room]
             self._said += len(data)
             self._outbox.send({"say": self._mark[0], "fd": fd}, data)
 
@@ -182,8 +196,9 @@ class Worker:
             at += size
             request = None
             if i in notes:
-                phase, shards, part, items, extra = notes[i]
-                request = Request(phase, shards, part, items, body[at : at + extra], head["paths"])
+                phase, shards, part, items, extra, secrets = notes[i]
+                held = body[at : at + extra]
+                request = Request(phase, shards, part, items, held, head["paths"], secrets)
                 at += extra
             job = jobs[of]
             mark[1] = started = clock()
@@ -209,7 +224,10 @@ class Worker:
         self._said, self._output_bytes = 0, job.output_bytes
         if job.limited or self._limited:
             self._limit(job)
-        data, note = self._call(job, args, request)
+        if request is None or not request.secrets:
+            data, note = self._call(job, args, request)
+        else:
+            data, note = self._call_with_secrets(job, args, request, request.secrets)
         elapsed = time.monotonic_ns() - started
         job.took(elapsed)
         if self.out.held or self.err.held:
@@ -218,6 +236,25 @@ class Worker:
         if elapsed > FLUSH_NS:
             _settle()
         self._outbox.add(data, elapsed // 1000, note)
+
+    def _call_with_secrets(
+        self, job: Job, args: bytes, request: Request, secrets: dict[str, str]
+    ) -> Done:
+        from nova_node.adapters.worker_secrets import Ears, SecretCaller
+        from nova_node.secrets.redact import Redactor
+
+        redactor = Redactor(secrets.items())
+        self._ears = ears = Ears(redactor)
+        try:
+            with given_secrets(secrets):
+                done = SecretCaller(self._spool, redactor).call(job, args, request)
+            for voice in (self.out, self.err):
+                voice.flush()
+                self._tell(voice.fileno(), ears.rest(voice.fileno()))
+            _settle()
+        finally:
+            self._ears = None
+        return done
 
     def _job(self, row: tuple[Any, ...]) -> Job | list[Any]:
         job = self._jobs.get(row)
@@ -249,32 +286,6 @@ class Worker:
             if hard != resource.RLIM_INFINITY and (soft == resource.RLIM_INFINITY or soft > hard):
                 soft = hard
             resource.setrlimit(kind, (soft, hard))
-
-    def _describe(self, skip: set[str]) -> None:
-        """Card by card and module by module, so that the node knows which one ended us."""
-        for module in self._library.modules():
-            if module in skip:
-                continue
-            self._outbox.send({"loading": module})
-            try:
-                cards = [_card(each) for each in load(module)]
-                self._outbox.send({"loaded": module, "cards": cards})
-            except BaseException as error:
-                self._outbox.send({"loaded": module, "error": f"{type(error).__name__}: {error}"})
-        self._outbox.send({"described": True})
-
-
-def _card(found: Any) -> list[Any]:
-    params = [
-        [p.name, p.type, p.required, "" if p.required else json.dumps(_plain(p.default)), p.doc]
-        for p in found.params
-    ]
-    splits, merges = found.splitter is not None, found.merger is not None
-    return [found.name, found.version, found.doc, params, splits, merges, list(found.limits)]
-
-
-def _plain(default: object) -> object:
-    return None if isinstance(default, bytes) or hasattr(default, "size_bytes") else default
 
 
 def _not_loaded(name: str, error: BaseException) -> BaseException:
@@ -330,7 +341,9 @@ def main(setup: dict[str, Any]) -> None:
     worker = Worker(setup)
     sys.stdout, sys.stderr = worker.out, worker.err
     try:
-        worker.serve()
+        with given_settings(setup["settings"]):
+            worker.serve()
+            atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
     except (BrokenPipeError, ConnectionResetError):
         pass
     finally:

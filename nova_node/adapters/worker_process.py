@@ -15,20 +15,34 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 from nova_node.adapters.worker_frames import Frames, Head
 from nova_node.adapters.worker_main import IDLE
 
 SOCKET_BYTES = 1 << 20
 DRAIN_S = 0.5
+RETIRE_S = 5.0
 PAUSE_S = 0.01
 PIPE_BYTES = 1 << 16
+NO_SETTINGS: Mapping[str, object] = MappingProxyType({})
 
 _START = (
     "import sys, json; setup = json.loads(sys.argv.pop()); sys.path[:] = setup['path']; "
     "from nova_node.adapters.worker_main import main; main(setup)"
 )
+
+
+class Setup(NamedTuple):
+    """What worker processes of one node have in common."""
+
+    #: folder of large results
+    spool: str
+    #: that hold capabilities, beside those of the installed entry points
+    modules: tuple[str, ...] = ()
+    settings: Mapping[str, object] = NO_SETTINGS
 
 
 class WorkerProcess:
@@ -52,7 +66,7 @@ class WorkerProcess:
         self.ended: asyncio.Future[int] = self._loop.create_future()
         """The return code, negative for a signal."""
 
-    async def start(self, spool: str, modules: Sequence[str]) -> None:
+    async def start(self, given: Setup) -> None:
         """Raises OSError when the system has no room for another process."""
         ours, theirs = socket.socketpair()
         mark = _shared_memory()
@@ -66,8 +80,9 @@ class WorkerProcess:
             "socket": theirs.fileno(),
             "mark": mark,
             "parent": os.getpid(),
-            "spool": spool,
-            "modules": list(modules),
+            "spool": given.spool,
+            "modules": given.modules,
+            "settings": dict(given.settings),
         }
         outputs = [self._pipe(fd) for fd in (1, 2)]
         try:
@@ -81,7 +96,7 @@ class WorkerProcess:
                 stderr=outputs[1],
                 pass_fds=(theirs.fileno(), mark),
                 start_new_session=True,
-                cwd=spool,
+                cwd=given.spool,
             )
         except BaseException:
             self._close()
@@ -111,6 +126,12 @@ class WorkerProcess:
     def received(self, data: bytes) -> None:
         if frames := self._frames.feed(data):
             self._on_frames(frames)
+
+    async def retire(self) -> None:
+        """Let it clean up and end by itself, and wait a little until it did."""
+        if self._socket:
+            self._socket.write_eof()
+        await asyncio.wait({self.ended}, timeout=RETIRE_S)
 
     def lost(self) -> None:
         """The socket was closed."""

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from nova_node.cli.fault import EXIT_FAILED, printable
-from nova_node.core.errors import Invalid, NovaError, Unavailable
+from nova_node.core.errors import Invalid, NovaError, Refused, Unavailable
 
 STATUS_TIMEOUT_S = 5.0
 DRAIN_MARGIN_S = 5.0
+STOPPED_EVERY_S = 0.05
 
 _node_option = click.option(
     "--node",
@@ -65,7 +66,14 @@ def drain(node: str | None, stay: bool, timeout_s: float, as_json: bool) -> None
 
     address = _address_of(node) if node else _only_local_node()
     click.echo(f"draining {address}, for at most {timeout_s:g} s ...", err=True)
-    left = nodes_grpc.drain(address, stay, timeout_s, timeout_s + DRAIN_MARGIN_S)
+    try:
+        left = nodes_grpc.drain(address, stay, timeout_s, timeout_s + DRAIN_MARGIN_S)
+    except Refused:
+        pid = next((n.pid for n in _local_nodes() if n.address == address), 0)
+        if stay or not pid:
+            raise
+        # no admin of the mesh, but whose process it is
+        left = _stop(pid, timeout_s)
     if as_json:
         click.echo(json.dumps({"schema": 1, "address": address, "left_running": left}))
     elif left:
@@ -74,6 +82,28 @@ def drain(node: str | None, stay: bool, timeout_s: float, as_json: bool) -> None
         click.echo("drained" if stay else "drained, stopping")
     if left:
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _stop(pid: int, timeout_s: float) -> int:
+    """Let a node of this user drain and stop. Raises Unavailable when it takes too long."""
+    import signal
+    import time
+
+    import psutil
+
+    end = time.monotonic() + timeout_s
+    try:
+        process = psutil.Process(pid)
+        process.send_signal(signal.SIGTERM)
+        # one that has ended stays a zombie until its parent looks
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > end:
+                fix = f"wait longer with --timeout, or end it at once: kill -9 {pid}"
+                raise Unavailable(f"the node still drains after {timeout_s:g} s", fix)
+            time.sleep(STOPPED_EVERY_S)
+    except psutil.NoSuchProcess:
+        pass
+    return 0
 
 
 def _local_nodes() -> list[Any]:

@@ -26,6 +26,7 @@ _KEYS = {
     "slots": "slots",
     "label": "labels",
     "capability": "capabilities",
+    "metrics": "metrics",
 }
 
 _OPTIONS = (
@@ -39,6 +40,7 @@ _OPTIONS = (
     click.option("--slots", type=int, help="Attempts that run at once.  [default: the CPUs]"),
     click.option("--label", metavar="KEY=VALUE", multiple=True, help="Repeatable."),
     click.option("--capability", metavar="MODULE", multiple=True, help="Repeatable."),
+    click.option("--metrics", metavar="HOST:PORT", help="Let Prometheus read /metrics here."),
     click.option(
         "--set",
         "settings",

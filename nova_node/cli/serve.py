@@ -91,10 +91,13 @@ def config(as_json: bool, **given: Any) -> None:
 def _plain(key: str, value: Any) -> Any:
     """As JSON and TOML write it."""
     from nova_node.address import Address
+    from nova_node.core.policy import CapabilityRule
 
     if key == "labels":
         return dict(value)
-    if isinstance(value, Address | Path):
+    if value is None:
+        return ""
+    if isinstance(value, Address | CapabilityRule | Path):
         return str(value)
     if isinstance(value, tuple):
         return [_plain("", item) for item in value]  # pyright: ignore[reportUnknownVariableType]

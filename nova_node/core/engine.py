@@ -222,6 +222,7 @@ class Engine:
         """What this node itself can run."""
         self.owner.dispatch.workers[self.me].take_card(card)
         self.worker.walls_s = {c.name: c.limits.wall_s for c in card.capabilities}
+        self.worker.local = frozenset(c.name for c in card.capabilities if c.local)
 
     def digest(self, card_version: int, lag_ms: int) -> Digest:
         worker = self.worker

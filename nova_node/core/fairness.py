@@ -1,5 +1,6 @@
-"""What waits for room: by priority, and within one priority round robin over flows, so that a submit of
-a hundred thousand tasks does not starve a later one of one task.
+"""What waits for room: by priority, within one priority round robin over submitters, and over the flows
+of each, so that neither a submit of a hundred thousand tasks nor somebody with a thousand submits
+starves a later one of one task.
 
 A flow is the waiting tasks of one batch that ask the same: they are placed together.
 """
@@ -16,10 +17,11 @@ FlowKey = tuple[int, Phase, Demand]
 
 
 class Flow:
-    __slots__ = ("demand", "key", "phase", "tasks")
+    __slots__ = ("demand", "key", "phase", "submitter", "tasks")
 
-    def __init__(self, key: FlowKey) -> None:
+    def __init__(self, key: FlowKey, submitter: str) -> None:
         self.key = key
+        self.submitter = submitter
         _, self.phase, self.demand = key
         self.tasks: deque[Task] = deque()
 
@@ -42,9 +44,14 @@ class Flow:
         return None
 
 
+Flows = OrderedDict[FlowKey, Flow]
+Level = OrderedDict[str, Flows]
+"""Of one priority, by submitter."""
+
+
 class ReadyQueue:
     def __init__(self) -> None:
-        self._levels: dict[int, OrderedDict[FlowKey, Flow]] = {}
+        self._levels: dict[int, Level] = {}
 
     def push(self, task: Task, first: bool = False, urgent: bool = False) -> None:
         """`first` goes to the head of its flow, `urgent` takes the flow to the head of its level: for
@@ -55,7 +62,7 @@ class ReadyQueue:
         else:
             flow.tasks.append(task)
         if urgent:
-            self._levels[task.demand.priority].move_to_end(flow.key, last=False)
+            self._move(flow, last=False)
 
     def extend(self, tasks: list[Task]) -> None:
         """Tasks of one batch in order; runs of equal demand cost one look-up."""
@@ -70,29 +77,46 @@ class ReadyQueue:
         """Most urgent first. Empty flows vanish."""
         for priority in sorted(self._levels, reverse=True):
             level = self._levels[priority]
-            for key in list(level):
-                flow = level[key]
+            for flow in _in_turn(level):
                 if flow.head() is not None:
                     yield flow
                 if not flow.tasks:
-                    del level[key]
+                    del level[flow.submitter][flow.key]
+                    if not level[flow.submitter]:
+                        del level[flow.submitter]
             if not level:
                 del self._levels[priority]
 
     def served(self, flow: Flow) -> None:
         """It had its turn: the next walk begins with others of its priority."""
-        self._levels[flow.demand.priority].move_to_end(flow.key)
+        self._move(flow, last=True)
 
     def __bool__(self) -> bool:
         return bool(self._levels)
 
+    def _move(self, flow: Flow, last: bool) -> None:
+        level = self._levels[flow.demand.priority]
+        level[flow.submitter].move_to_end(flow.key, last)
+        level.move_to_end(flow.submitter, last)
+
     def _flow(self, task: Task) -> Flow:
-        demand = task.demand
-        level = self._levels.get(demand.priority)
-        if level is None:
-            level = self._levels[demand.priority] = OrderedDict()
+        demand, submitter = task.demand, task.batch.submitter
+        level = self._levels.setdefault(demand.priority, OrderedDict())
+        flows = level.setdefault(submitter, OrderedDict())
         key = (task.batch.first, task.phase, demand)
-        flow = level.get(key)
+        flow = flows.get(key)
         if flow is None:
-            flow = level[key] = Flow(key)
+            flow = flows[key] = Flow(key, submitter)
         return flow
+
+
+def _in_turn(level: Level) -> Iterator[Flow]:
+    """One flow of each submitter, then another of each, and so on, as they stand now."""
+    turns = deque([iter(list(flows.values())) for flows in level.values()])
+    while turns:
+        flow = next(turns[0], None)
+        if flow is None:
+            turns.popleft()
+        else:
+            turns.rotate(-1)
+            yield flow

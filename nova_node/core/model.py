@@ -5,7 +5,7 @@ NamedTuple where the hot path makes one per task (a third of the cost of a froze
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -56,28 +56,41 @@ class BlobRef(NamedTuple):
     holders: tuple[str, ...] = ()
 
 
-class Value(NamedTuple):
-    """Inline bytes (`blob` is None) or a blob; either way JSON text or plain bytes."""
-
-    encoding: Encoding
-    data: bytes = b""
-    blob: BlobRef | None = None
-
-    @property
-    def size_bytes(self) -> int:
-        return self.blob.size_bytes if self.blob else len(self.data)
-
-
-NULL = Value(Encoding.JSON, b"null")
-
-
 class Extent(NamedTuple):
-    """A run of bytes inside a blob: one file of an input, or a part of one."""
+    """A run of bytes inside a blob: one file of an input or a result, or a part of one."""
 
     name: str
     blob_id: str
     offset: int
     size_bytes: int
+
+
+class Value(NamedTuple):
+    """Inline bytes (`blob` is None) or a blob; either way JSON text or plain bytes. Files that came
+    with it are runs of bytes of the blob `pack`."""
+
+    encoding: Encoding
+    data: bytes = b""
+    blob: BlobRef | None = None
+    files: tuple[Extent, ...] = ()
+    pack: BlobRef | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        return self.blob.size_bytes if self.blob else len(self.data)
+
+    @property
+    def blobs(self) -> tuple[BlobRef, ...]:
+        """What of it is kept as blobs."""
+        return tuple([blob for blob in (self.blob, self.pack) if blob is not None])
+
+    def held_by(self, node: str) -> Value:
+        """The same, its blobs at this node alone."""
+        blob = self.blob and self.blob._replace(holders=(node,))
+        return self._replace(blob=blob, pack=self.pack and self.pack._replace(holders=(node,)))
+
+
+NULL = Value(Encoding.JSON, b"null")
 
 
 class Input(NamedTuple):
@@ -247,6 +260,10 @@ class Capability(NamedTuple):
     splits: bool = False
     merges: bool = False
     limits: Limits = Limits()
+    #: that its check gave the node; the card carries them
+    labels: tuple[tuple[str, str], ...] = ()
+    #: for tasks of the node's own owner only; others are not told of it
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +280,9 @@ class Card:
     platform: str = ""
     python: str = ""
     warnings: tuple[str, ...] = ()
+
+    def for_others(self) -> Card:
+        return replace(self, capabilities=tuple(c for c in self.capabilities if not c.local))
 
 
 class MemberState(IntEnum):

@@ -122,11 +122,12 @@ class Owner:
 
     def submit(self, signal: Submit, now: float) -> None:
         known = self.tasks.by_request.get(signal.request_id)
-        if known is not None:
+        if known is not None and known.submitter == signal.submitter:
             answer = SubmitAnswer(signal.request_id, known.first, known.count)
             self.out.append(Acknowledge(signal.token, answer))
             return
-        refusal = refuse(signal, self.tasks.unended, self._config.unended_max, self.draining)
+        most = self._config.unended_max
+        refusal = refuse(signal, known, self.tasks.unended, most, self.draining)
         if refusal is not None:
             self.out.append(Acknowledge(signal.token, refusal))
             return
@@ -257,8 +258,8 @@ class Owner:
         self, task: Task, outcome: Outcome, node: str, done: dict[Batch, list[Outcome]]
     ) -> None:
         value = outcome.value
-        if value is not None and value.blob is not None:
-            value = value._replace(blob=value.blob._replace(holders=(node,)))
+        if value is not None and (value.blob is not None or value.pack is not None):
+            value = value.held_by(node)
             if node != self.me and not self.shards.is_part(task):
                 self.out.append(Pull(task.no, task.attempt, value))
                 return

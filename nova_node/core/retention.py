@@ -12,10 +12,12 @@ from nova_node.core.tasks import Batch, Tasks
 class RetentionConfig:
     #: tasks of finished batches kept for `show`, `tasks` and late watchers
     kept_max: int = 20_000
-    #: finished batches stay at least so long, up to twice `kept_max`
+    #: finished batches stay at least so long, up to twice `kept_max` and `kept_bytes`
     kept_s: float = 60.0
     #: and are forgotten after so long, however few
     forgotten_after_s: float = 7 * 86_400.0
+    #: of arguments and results in memory, those of open batches included
+    kept_bytes: int = 1 << 30
 
 
 class Retention:
@@ -50,7 +52,10 @@ class Retention:
         return dropped
 
     def _is_over(self, age_s: float) -> bool:
+        spare = age_s < self._config.kept_s
+        return self._holds_over(2 if spare else 1) or age_s >= self._config.forgotten_after_s
+
+    def _holds_over(self, times: int) -> bool:
         config = self._config
-        few = self._kept <= config.kept_max
-        young = age_s < config.kept_s and self._kept <= 2 * config.kept_max
-        return not (few or young) or age_s >= config.forgotten_after_s
+        over = self._kept > times * config.kept_max
+        return over or self._tasks.size_bytes > times * config.kept_bytes

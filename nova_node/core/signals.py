@@ -32,6 +32,10 @@ class Submit:
     groups: tuple[Group, ...]
     mandate: Mandate | None = None
 
+    @property
+    def submitter(self) -> str:
+        return self.mandate.submitter if self.mandate else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Cancel:

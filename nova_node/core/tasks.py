@@ -93,6 +93,7 @@ class Batch:
         "journaled",
         "mandate",
         "request_id",
+        "size_bytes",
         "unended",
     )
 
@@ -114,8 +115,15 @@ class Batch:
         self.mandate = mandate
         #: root tasks that have not ended
         self.unended = count
+        #: of their arguments and results in memory
+        self.size_bytes = 0
         #: numbers of tasks that grew from this batch
         self.children: list[int] = []
+
+    @property
+    def submitter(self) -> str:
+        """ "<role>/<id>"; "" in a mesh without identity."""
+        return self.mandate.submitter if self.mandate else ""
 
     @property
     def size(self) -> int:
@@ -155,6 +163,8 @@ class Tasks:
         self.ended: dict[Status, int] = dict.fromkeys(ENDED, 0)
         #: root tasks that have not ended
         self.unended = 0
+        #: of the arguments and results of all batches
+        self.size_bytes = 0
 
     def replay(self, history: Iterable[Event]) -> set[int]:
         """Fold a journal; the batches of which it holds only a rest, because the process died while
@@ -192,14 +202,15 @@ class Tasks:
         for task in self.by_no.values():
             ids.update([blob.id for blob in task.blobs])
             value = task.outcome.value if task.outcome else None
-            if value is not None and value.blob is not None:
-                ids.add(value.blob.id)
+            if value is not None:
+                ids.update([blob.id for blob in value.blobs])
         return ids
 
     def forget(self, batch: Batch) -> None:
         for no in batch.numbers():
             del self.by_no[no]
         del self.batches[batch.first]
+        self.size_bytes -= batch.size_bytes
         self.by_request.pop(batch.request_id, None)
 
     # ------------------------------------------------------------ one fact each
@@ -209,11 +220,14 @@ class Tasks:
         batch = Batch(
             event.batch, count, fact.request_id, event.time, event.journaled, fact.mandate
         )
-        no, by_no = event.batch, self.by_no
+        no, by_no, size_bytes = event.batch, self.by_no, 0
         for demand, calls, blobs in fact.groups:
             for call in calls:
                 by_no[no] = Task(no, batch, demand, call, blobs)
+                size_bytes += call.size_bytes if call.inputs else len(call.args)
                 no += 1
+        batch.size_bytes = size_bytes
+        self.size_bytes += size_bytes
         self.batches[batch.first] = batch
         if fact.request_id:
             self.by_request[fact.request_id] = batch
@@ -272,6 +286,9 @@ class Tasks:
                 ended[status] += 1
                 self.unended -= 1
                 batch = task.batch
+                if outcome.value is not None:
+                    batch.size_bytes += len(outcome.value.data)
+                    self.size_bytes += len(outcome.value.data)
                 batch.unended -= 1
                 if not batch.unended:
                     batch.ended_at = now

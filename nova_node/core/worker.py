@@ -45,6 +45,9 @@ OVERHEAD_US = 4.0
 """Of handing over an attempt, beside its run time."""
 
 CANCELLED = Failure("cancelled", "cancelled by its owner")
+NOT_SHARED = Failure(
+    "not_permitted", "that node runs this for its own tasks only", "submit it to that node"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class Worker:
         self._config = config
         #: wall-clock limits that capabilities declare
         self.walls_s: dict[str, float] = {}
+        #: capabilities for tasks of this node's own owner only
+        self.local: frozenset[str] = frozenset()
         self._next_key = 1
         self._costs: dict[str, Cost] = {}
 
@@ -153,7 +158,8 @@ class Worker:
         if link is None:
             return
         key, queue, number = self._next_key, self.queue, signal.link
-        for attempt in signal.attempts:
+        attempts, refused = self._shared(signal) if self.local else (signal.attempts, ())
+        for attempt in attempts:
             queue.append(Item(key, number, attempt))
             key += 1
         self._next_key = key
@@ -162,10 +168,20 @@ class Worker:
             link.outstanding += len(signal.attempts)
             if was_idle and len(self.links) > 1:
                 self._grant()
+        if refused:
+            self.report(number, refused)
         if signal.cancels:
             self._cancel(signal.link, set(signal.cancels))
         if signal.recall:
             self._give_back(signal.link, signal.recall)
+
+    def _shared(self, signal: Work) -> tuple[Sequence[Attempt], Sequence[Outcome]]:
+        """The attempts that may come on this link, and the ends of those that may not."""
+        if signal.link == LOCAL:
+            return signal.attempts, ()
+        theirs = [a for a in signal.attempts if a.demand.capability not in self.local]
+        ours = [a for a in signal.attempts if a.demand.capability in self.local]
+        return theirs, [Outcome(a.no, a.attempt, Status.FAILED, None, NOT_SHARED) for a in ours]
 
     def feed(self, now: float) -> None:
         """Hand queued attempts to slots that have room."""

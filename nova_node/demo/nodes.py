@@ -36,6 +36,8 @@ class Nodes:
 
     def __enter__(self) -> Self:
         self._folder = Path(tempfile.mkdtemp(prefix="nova-demo-"))
+        # where the clients of this process find the local key
+        os.environ["NOVA_RUNTIME_DIR"] = str(self._folder / "run")
         try:
             self._start()
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from nova_node.doctor import decide_identity
 from nova_node.doctor.facts import Asked, Facts, Finding, Known, Verdict
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
@@ -23,6 +24,7 @@ def findings(facts: Facts) -> list[Finding]:
         clock,
         port,
         data_dir,
+        decide_identity.identity,
         mdns,
         meshes,
         peers,
@@ -209,7 +211,7 @@ def clock(facts: Facts) -> Iterator[Finding]:
 
 
 def port(facts: Facts) -> Iterator[Finding]:
-    holder = next((n for n in facts.local if n.address == str(facts.listen)), None)
+    holder = facts.holder
     if holder is not None:
         what = f"node {holder.name} ({holder.node}) listens on {facts.listen}"
         yield Finding("port", OK, what)
@@ -241,7 +243,7 @@ def data_dir(facts: Facts) -> Iterator[Finding]:
             "a node keeps its journal there",
             "change its permissions, or choose another with --data-dir",
         )
-    elif holder is not None and holder.address == str(facts.listen):
+    elif holder is not None and holder == facts.holder:
         yield Finding("data", OK, f"{facts.data_dir} is in use by that node")
     elif holder is not None:
         yield Finding(
@@ -271,7 +273,9 @@ def mdns(facts: Facts) -> Iterator[Finding]:
         fix = "join with --peer HOST:PORT; see the findings above"
         yield Finding("mdns", FAIL, facts.seen.problem, "no peer can be found by mDNS", fix)
         return
-    others = [f for f in facts.seen.found if f.address != str(facts.listen)]
+    me = facts.holder
+    mine = (str(facts.listen), me.address if me is not None else "")
+    others = [f for f in facts.seen.found if f.address not in mine]
     if others:
         shown = ", ".join(f"{f.node[:8]} at {f.address}" for f in others[:8])
         yield Finding("mdns", OK, f"{len(others)} of mesh {facts.mesh}: {shown}")
@@ -312,6 +316,8 @@ def _peer(facts: Facts, asked: Asked) -> Finding:
         why = "nothing listens there, or a firewall or route is in the way"
         fix = "start the node there; see its own `nova-node doctor`"
         return Finding(check, FAIL, f"cannot connect: {asked.tcp_error}", why, fix)
+    if asked.refusal is not None:
+        return decide_identity.tls(facts, asked, check)
     if asked.health_error:
         why = "something listens there, but it does not talk like a node"
         return Finding(check, FAIL, asked.health_error, why, "check host and port")
@@ -323,7 +329,9 @@ def _peer(facts: Facts, asked: Asked) -> Finding:
         return Finding(check, WARN, asked.status_error, why, "compare versions")
     if asked.mesh != facts.mesh:
         why = f"this config is of mesh {facts.mesh}; meshes leave each other alone"
-        fix = f"start both with the same --mesh ({facts.mesh} or {asked.mesh})"
+        fix = (
+            f"start both with the same --mesh ({facts.mesh} or {asked.mesh}), or see nova-node join"
+        )
         return Finding(check, FAIL, f"it is of mesh {asked.mesh}", why, fix)
     if asked.protocol != facts.protocol:
         what = f"it speaks protocol {asked.protocol} (version {asked.version}), we {facts.protocol}"

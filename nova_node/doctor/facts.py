@@ -52,11 +52,35 @@ class Folder(NamedTuple):
     free_bytes: int
 
 
+class Refusal(NamedTuple):
+    """Why an identity does not count; codes of nova_proto.identity.errors."""
+
+    code: str
+    message: str
+    fix: str = ""
+
+
+class Own(NamedTuple):
+    """The identity of this config's node. With a `refusal` what follows it may be missing."""
+
+    refusal: Refusal | None = None
+    #: <role>/<id>
+    name: str = ""
+    mesh: str = ""
+    #: id of the node that holds the authority
+    authority: str = ""
+    life_s: float = 0.0
+    left_s: float = 0.0
+    #: by how much the clock here is before the last thing that the mesh signed
+    behind_s: float = 0.0
+
+
 class Asked(NamedTuple):
     """What came of asking a peer. Each step is only tried when the one before went well."""
 
     address: str
     tcp_error: str = ""
+    refusal: Refusal | None = None
     health: str = ""
     health_error: str = ""
     rtt_ms: float = 0.0
@@ -106,8 +130,21 @@ class Facts:
     clock_synchronised: bool | None = None
     port_free: bool | None = None
     folder: Folder | None = None
+    #: None: it has no identity
+    own: Own | None = None
     local: tuple[LocalNode, ...] = ()
     #: members as the node at `listen` knows them; None when there is no such node
     known: tuple[Known, ...] | None = None
     seen: Seen | None = None
     asked: tuple[Asked, ...] = ()
+
+    @property
+    def holder(self) -> LocalNode | None:
+        """The node of this machine that serves at `listen`."""
+        return next((node for node in self.local if serves(node, self.listen)), None)
+
+
+def serves(node: LocalNode, listen: Address) -> bool:
+    """Whether a node told to `listen` there would be at this one's address."""
+    anywhere = listen.ip is not None and listen.ip.is_unspecified
+    return node.address == str(listen) or (anywhere and node.address.endswith(f":{listen.port}"))

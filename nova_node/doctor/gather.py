@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nova_node.adapters import local_nodes, nodes_grpc, probes
 from nova_node.adapters.discovery_mdns import MdnsDiscovery
@@ -23,9 +23,23 @@ from nova_node.adapters.local_nodes import LocalNode
 from nova_node.address import Address, parse_address
 from nova_node.config import NodeConfig
 from nova_node.core.errors import NovaError
-from nova_node.doctor.facts import Asked, Echo, Facts, Firewall, Folder, Known, Seen
+from nova_node.doctor.facts import (
+    Asked,
+    Echo,
+    Facts,
+    Firewall,
+    Folder,
+    Known,
+    Refusal,
+    Seen,
+    serves,
+)
+from nova_node.doctor.gather_identity import own_identity, tls_refusal
 from nova_node.ports import Found
 from nova_node.version import VERSION
+
+if TYPE_CHECKING:
+    from nova_proto.identity.folder import Credentials
 
 CHECK_TIMEOUT_S = 2.0
 LOOK_S = 1.3
@@ -48,6 +62,8 @@ async def gather(
     interfaces = await _within(read_interfaces)
     chosen, choice_error = _chosen(config)
     local = await _within(lambda: tuple(local_nodes.running(local_nodes.nodes_dir(environ)))) or ()
+    own, credentials = await _within(lambda: own_identity(config)) or (None, None)
+    me = next((node for node in local if serves(node, config.listen)), None)
     async with asyncio.TaskGroup() as group:
         seen = group.create_task(_look(config))
         echoes = group.create_task(_echoes(chosen))
@@ -55,8 +71,11 @@ async def gather(
         clock = group.create_task(_within(probes.clock_synchronised))
         port_free = group.create_task(_within(lambda: _port_is_free(config.listen)))
         folder = group.create_task(_within(lambda: _folder(config.storage.data_dir)))
-        known = group.create_task(_within(lambda: _known(config.listen, local)))
-    asked = await _ask_all(_to_ask(config, peers, local, seen.result(), known.result()))
+        known = group.create_task(_within(lambda: _known(me, credentials)))
+    addresses = _to_ask(config, peers, local, seen.result(), known.result())
+    mine = (str(config.listen), me.address if me is not None else "")
+    others = [address for address in addresses if str(address) not in mine]
+    asked = await _ask_all(others[:PEERS_MAX], credentials)
     return Facts(
         listen=config.listen,
         mesh=config.mesh,
@@ -73,6 +92,7 @@ async def gather(
         clock_synchronised=clock.result(),
         port_free=port_free.result(),
         folder=folder.result(),
+        own=own,
         local=local,
         known=known.result(),
         seen=seen.result(),
@@ -170,10 +190,10 @@ def _folder(data_dir: Path) -> Folder:
     return Folder(str(there), writable, shutil.disk_usage(there).free)
 
 
-def _known(listen: Address, local: Sequence[LocalNode]) -> tuple[Known, ...] | None:
-    if not any(node.address == str(listen) for node in local):
+def _known(me: LocalNode | None, credentials: Credentials | None) -> tuple[Known, ...] | None:
+    if me is None:
         return None
-    said = nodes_grpc.members(str(listen), CHECK_TIMEOUT_S / 2)
+    said = nodes_grpc.members(me.address, CHECK_TIMEOUT_S / 2, credentials)
     return tuple(Known(m["node"], m["listens"], m["state"], m["skew"]) for m in said)
 
 
@@ -194,32 +214,37 @@ def _to_ask(
             addresses.append(parse_address(text))
         except NovaError:
             continue
-    others = [address for address in dict.fromkeys(addresses) if address != config.listen]
-    return others[:PEERS_MAX]
+    return list(dict.fromkeys(addresses))
 
 
-async def _ask_all(addresses: Sequence[Address]) -> tuple[Asked, ...]:
-    asked = await asyncio.gather(*(_within(lambda a=a: _ask(a)) for a in addresses))
+async def _ask_all(
+    addresses: Sequence[Address], credentials: Credentials | None
+) -> tuple[Asked, ...]:
+    asked = await asyncio.gather(*(_within(lambda a=a: _ask(a, credentials)) for a in addresses))
     return tuple(
         answer or Asked(str(address), tcp_error="no answer in time")
         for address, answer in zip(addresses, asked, strict=True)
     )
 
 
-def _ask(address: Address) -> Asked:
+def _ask(address: Address, credentials: Credentials | None) -> Asked:
     step_s = CHECK_TIMEOUT_S / 3.5
     asked = Asked(str(address))
     try:
         socket.create_connection((address.host, address.port), step_s).close()
     except OSError as error:
         return asked._replace(tcp_error=error.strerror or str(error))
+    if credentials is not None and (refusal := tls_refusal(address, credentials, step_s)):
+        return asked._replace(refusal=refusal)
     try:
-        health, rtt_ms = nodes_grpc.health(str(address), step_s)
+        health, rtt_ms = nodes_grpc.health(str(address), step_s, credentials)
     except NovaError as error:
+        if error.code.startswith("identity_"):  # what the peer has against this node
+            return asked._replace(refusal=Refusal(error.code, error.message, error.fix))
         return asked._replace(health_error=error.message)
     asked = asked._replace(health=health, rtt_ms=rtt_ms)
     try:
-        said = nodes_grpc.status(str(address), step_s)
+        said = nodes_grpc.status(str(address), step_s, credentials)
     except NovaError as error:
         return asked._replace(status_error=error.message)
     return asked._replace(

@@ -27,14 +27,16 @@ class BlobsService(BlobsServicer):
 
     async def Put(self, request_iterator: AsyncIterator[Any], context: Any) -> task_pb2.BlobRef:
         pieces: queue.Queue[bytes | None] = queue.Queue(PUT_AHEAD)
-        encoding = Encoding.RAW
+        encoding, sensitive = Encoding.RAW, False
         store: asyncio.Task[Any] | None = None
         try:
             async for message in request_iterator:
                 if store is None:
-                    encoding = encoding_from_pb(message.encoding)
+                    encoding, sensitive = encoding_from_pb(message.encoding), message.sensitive
                     store = asyncio.create_task(
-                        asyncio.to_thread(self._blobs.put, _drain(pieces), encoding)
+                        asyncio.to_thread(
+                            self._blobs.put, _drain(pieces), encoding, sensitive=sensitive
+                        )
                     )
                 if message.data:
                     await _put(pieces, message.data, store)
@@ -58,10 +60,11 @@ class BlobsService(BlobsServicer):
         try:
             blob_id = check_blob(request.id)
             whole, digests = await asyncio.to_thread(self._blobs.digests, blob_id)
+            sensitive = await asyncio.to_thread(self._blobs.is_sensitive, blob_id)
             end = request.offset + request.size_bytes if request.size_bytes else whole
             if end > whole:
                 raise NotFound(f"blob {blob_id[:12]} has {whole} bytes, not {end}")
-            yield blobs_pb2.GetBlobReply(digests=digests, size_bytes=whole)
+            yield blobs_pb2.GetBlobReply(digests=digests, size_bytes=whole, sensitive=sensitive)
             first, last = request.offset // CHUNK_BYTES, -(-end // CHUNK_BYTES)
             for index in range(first, last):
                 start = index * CHUNK_BYTES

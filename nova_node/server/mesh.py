@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 from nova_proto.v1 import mesh_pb2
@@ -29,7 +29,13 @@ from nova_node.core.signals import (
     OwnerUp,
 )
 from nova_node.runtime import Runtime
+from nova_node.server.caller import caller
 from nova_node.server.host import Host
+
+if TYPE_CHECKING:
+    from nova_proto.identity.names import Name
+
+    from nova_node.identity.mandates import Mandates
 
 log = logging.getLogger("nova.server")
 
@@ -43,15 +49,19 @@ class MeshService(MeshServicer):
         owners: dict[int, WorkerStream],
         mesh: str,
         host: Host,
+        mandates: Mandates | None = None,
     ) -> None:
+        """`mandates` is None in a mesh without identity."""
         self._runtime = runtime
         self._owners = owners
         self._mesh = mesh
         self._host = host
+        self._mandates = mandates
         self._links = itertools.count(1)
 
     async def Probe(self, request: mesh_pb2.ProbeRequest, context: Any) -> mesh_pb2.ProbeReply:
         try:
+            _require_itself(caller(context), request.sender)
             gossip = tuple(members_from_pb(request.gossip))
             members = await self._ask(
                 lambda token: ProbeAsked(
@@ -67,6 +77,7 @@ class MeshService(MeshServicer):
     ) -> mesh_pb2.ProbeReply:
         probe = request.probe
         try:
+            _require_itself(caller(context), probe.sender)
             gossip = tuple(members_from_pb(probe.gossip))
             timeout_s = min(request.timeout_ms / 1000, 10.0)
             members = await self._ask(
@@ -86,6 +97,7 @@ class MeshService(MeshServicer):
 
     async def Sync(self, request: mesh_pb2.SyncRequest, context: Any) -> mesh_pb2.SyncReply:
         try:
+            _require_itself(caller(context), request.sender.node)
             sender = member_from_pb(request.sender)
             known = tuple(members_from_pb(request.members))
             members = await self._ask(lambda token: SyncAsked(token, request.mesh, sender, known))
@@ -116,19 +128,22 @@ class MeshService(MeshServicer):
 
     async def GetCard(self, request: mesh_pb2.CardRequest, context: Any) -> mesh_pb2.Card:
         pb = mesh_pb2.Card()
-        card_to_pb(self._host.card, pb)
+        card_to_pb(self._host.card.for_others(), pb)
         return pb
 
     async def Work(self, request_iterator: Any, context: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One owner's stream: it sends work, this node answers with credit and results."""
         try:
             hello = await context.read()
-            owner = self._greet(hello)
+            owner = self._greet(hello, caller(context))
         except NovaError as error:
             await abort(context, error)
         link = next(self._links)
         stream = WorkerStream(link, owner, self._runtime.post)
         stream.released = self._host.release
+        mandates = self._mandates
+        if mandates is not None:
+            stream.is_own = lambda mandate: mandates.is_for(mandate, owner)
         self._owners[link] = stream
         self._runtime.post(OwnerUp(owner, link))
         writer = asyncio.create_task(stream.write(context))
@@ -145,10 +160,11 @@ class MeshService(MeshServicer):
             self._runtime.post(OwnerDown(owner, link))
             self._runtime.post_member(StreamBroken(owner))
 
-    def _greet(self, first: Any) -> str:
+    def _greet(self, first: Any, name: Name | None) -> str:
         if first is grpc.aio.EOF or not first.HasField("hello"):
             raise Invalid("the first message of a work stream is a hello", "send one")
         hello = first.hello
+        _require_itself(name, hello.owner)
         if hello.mesh != self._mesh:
             raise Refused(f"this node is of mesh {self._mesh}, the owner of mesh {hello.mesh}")
         if hello.protocol != PROTOCOL:
@@ -159,3 +175,13 @@ class MeshService(MeshServicer):
         if len(self._owners) >= OWNERS_MAX:
             raise Refused(f"{OWNERS_MAX} owners are connected already")
         return check_node(hello.owner)
+
+
+def _require_itself(name: Name | None, node: str) -> None:
+    """A node speaks for itself only. Raises Refused."""
+    if name is not None and name.id != node:
+        raise Refused(
+            f"{name.short} says that it is node {node[:64]!a}",
+            "its --data-dir and its certificate are of two nodes: join again",
+            "forbidden",
+        )

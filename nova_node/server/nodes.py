@@ -18,6 +18,7 @@ from nova_node.core.signals import (
 )
 from nova_node.ports import Blobs, Clock, Journal
 from nova_node.runtime import Runtime
+from nova_node.server.audited import UNAUDITED, Audited
 from nova_node.server.host import Host
 from nova_node.server.views import node_view
 
@@ -34,6 +35,7 @@ class NodesService(NodesServicer):
         host: Host,
         mesh: str,
         incarnation: int,
+        audited: Audited = UNAUDITED,
     ) -> None:
         self._runtime = runtime
         self._journal = journal
@@ -42,6 +44,7 @@ class NodesService(NodesServicer):
         self._host = host
         self._mesh = mesh
         self._incarnation = incarnation
+        self._audited = audited
         self._began = clock.now()
 
     async def List(self, request: Any, context: Any) -> nodes_pb2.ListNodesReply:
@@ -104,6 +107,7 @@ class NodesService(NodesServicer):
         )
 
     async def Drain(self, request: nodes_pb2.DrainRequest, context: Any) -> nodes_pb2.DrainReply:
+        self._audited.note(context, "drain", self._runtime.engine.me)
         self._runtime.post(DrainAsked())
         timeout_s = request.timeout_s or DRAIN_TIMEOUT_S
         try:

@@ -7,8 +7,8 @@ acceptance (that is the reply to the submit) and not each assignment.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 from nova_proto.v1 import tasks_pb2
@@ -29,15 +29,31 @@ from nova_node.core.signals import (
 )
 from nova_node.ports import Journal
 from nova_node.runtime import Runtime
+from nova_node.server.audited import UNAUDITED, Audited
+from nova_node.server.caller import caller
 from nova_node.watch import Watch, size_bytes_of
 
+if TYPE_CHECKING:
+    from nova_proto.identity.names import Name
+
+    from nova_node.identity.mandates import Mandates
+
 REPLY_BYTES_MAX = 4 << 20
+SESSION = "/nova.v1.Tasks/Session"
 
 
 class Session:
-    def __init__(self, runtime: Runtime, journal: Journal) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        journal: Journal,
+        mandates: Mandates | None,
+        audited: Audited = UNAUDITED,
+    ) -> None:
         self._runtime = runtime
         self._journal = journal
+        self._mandates = mandates
+        self._audited = audited
         self._me = runtime.engine.me
         self._batches: set[int] = set()
         self._reply = tasks_pb2.SessionReply(owner=self._me, seq=runtime.watch.seq)
@@ -46,6 +62,7 @@ class Session:
         self._too_slow = False
 
     async def run(self, context: Any) -> None:
+        name = caller(context)
         number = self._runtime.watch.subscribe(self._offer)
         writer = asyncio.create_task(self._write(context))
         self._ring()
@@ -55,7 +72,7 @@ class Session:
                 if request is grpc.aio.EOF:
                     return
                 if request.HasField("submit"):
-                    self._submit(request.submit)
+                    self._submit(request.submit, name, context)
                 elif request.HasField("resume"):
                     await self._resume(request.resume)
         finally:
@@ -63,7 +80,7 @@ class Session:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 
-    def _submit(self, request: tasks_pb2.SubmitRequest) -> None:
+    def _submit(self, request: tasks_pb2.SubmitRequest, name: Name | None, context: Any) -> None:
         request_id = request.request_id
 
         def token(answer: Any) -> None:
@@ -77,12 +94,14 @@ class Session:
                 self._refuse(request_id, answer)
 
         try:
-            groups = groups_from_pb(request.groups)
-            check_request(request_id)
+            self._audited.check(SESSION)
+            submit = read_submit(request, token, name, self._mandates)
+            submit = self._audited.submit(context, submit)
         except NovaError as error:
+            self._audited.refused(context, SESSION, error)
             self._refuse(request_id, error)
             return
-        self._runtime.submit(Submit(token, request_id, groups))
+        self._runtime.submit(submit)
 
     def _refuse(self, request_id: str, error: NovaError) -> None:
         refused = self._reply.refused.add(request_id=request_id[:64])
@@ -153,6 +172,24 @@ class Session:
             if size_bytes > REPLY_BYTES_MAX:
                 break
         del unsent[:count]
+
+
+def read_submit(
+    request: tasks_pb2.SubmitRequest,
+    token: Callable[[Any], None],
+    name: Name | None,
+    mandates: Mandates | None,
+) -> Submit:
+    """What a caller of this name hands in; `mandates` is None in a mesh without identity.
+
+    Raises Invalid, or Refused when it is not signed for this node by that caller."""
+    groups = groups_from_pb(request.groups)
+    request_id = check_request(request.request_id)
+    if mandates is None:
+        return Submit(token, request_id, groups)
+    if name is None:
+        raise Refused("nobody hands this submit in", "show a certificate of this mesh")
+    return Submit(token, request_id, groups, mandates.check_submit(request, groups, name))
 
 
 async def catch_up(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 from nova_proto.v1 import tasks_pb2
@@ -14,10 +14,8 @@ from nova_proto.v1.tasks_pb2_grpc import TasksServicer
 
 from nova_node.adapters.grpc_settings import abort, from_rpc
 from nova_node.adapters.peers_grpc import Stubs
-from nova_node.adapters.wire import groups_from_pb
-from nova_node.adapters.wire_checks import check_request
 from nova_node.adapters.wire_events import event_to_pb
-from nova_node.core.errors import Invalid, NotFound, NovaError
+from nova_node.core.errors import Invalid, NotFound, NovaError, Refused
 from nova_node.core.events import (
     Event,
     Output,
@@ -33,9 +31,16 @@ from nova_node.core.signals import (
 from nova_node.core.tasks import Task
 from nova_node.ports import Clock, Journal
 from nova_node.runtime import Runtime
-from nova_node.server.session import REPLY_BYTES_MAX, Session, catch_up
+from nova_node.server.audited import UNAUDITED, Audited
+from nova_node.server.caller import caller
+from nova_node.server.session import REPLY_BYTES_MAX, Session, catch_up, read_submit
 from nova_node.server.views import explanation_view, task_view
 from nova_node.watch import size_bytes_of
+
+if TYPE_CHECKING:
+    from nova_proto.identity.names import Name
+
+    from nova_node.identity.mandates import Mandates
 
 log = logging.getLogger("nova.server")
 
@@ -52,29 +57,38 @@ class TasksService(TasksServicer):
         journal: Journal,
         clock: Clock,
         stubs: Callable[[str], Stubs],
+        mandates: Mandates | None = None,
+        audited: Audited = UNAUDITED,
     ) -> None:
+        """`mandates` is None in a mesh without identity."""
         self._runtime = runtime
         self._journal = journal
         self._clock = clock
         self._stubs = stubs
+        self._mandates = mandates
+        self._audited = audited
         self._me = runtime.engine.me
 
     # ------------------------------------------------------------ submit and watch
 
     async def Submit(self, request: tasks_pb2.SubmitRequest, context: Any) -> tasks_pb2.SubmitReply:
+        name = caller(context)
         try:
-            groups = groups_from_pb(request.groups)
-            request_id = check_request(request.request_id)
-            answer = await self._ask(lambda token: Submit(token, request_id, groups))
+            answer = await self._ask(
+                lambda token: self._audited.submit(
+                    context, read_submit(request, token, name, self._mandates)
+                )
+            )
         except NovaError as error:
+            self._audited.refused(context, "/nova.v1.Tasks/Submit", error)
             await abort(context, error)
         assert isinstance(answer, SubmitAnswer)
         return tasks_pb2.SubmitReply(
-            request_id=request_id, owner=self._me, first=answer.first, count=answer.tasks
+            request_id=request.request_id, owner=self._me, first=answer.first, count=answer.tasks
         )
 
     async def Session(self, request_iterator: Any, context: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        session = Session(self._runtime, self._journal)
+        session = Session(self._runtime, self._journal, self._mandates, self._audited)
         try:
             await session.run(context)
         except NovaError as error:
@@ -159,12 +173,19 @@ class TasksService(TasksServicer):
     async def Cancel(self, request: tasks_pb2.CancelRequest, context: Any) -> tasks_pb2.CancelReply:
         try:
             task, peer = self._find(request.id)
+            name = caller(context)
             if peer is not None:
+                if name is not None:
+                    raise _not_here(request.id)
                 return await peer.tasks.Cancel(request, timeout=FORWARD_TIMEOUT_S)
             assert task is not None
+            if name is not None:
+                _check_own(task, name)
             no = task.no
             status: Status = await self._ask(lambda token: Cancel(token, no))
+            self._audited.note(context, "cancel", request.id)
         except NovaError as error:
+            self._audited.refused(context, "/nova.v1.Tasks/Cancel", error)
             await abort(context, error)
         except grpc.aio.AioRpcError as error:
             await abort(context, from_rpc(error, "the owner"))
@@ -234,7 +255,7 @@ class TasksService(TasksServicer):
         ask.local_only = True
         peers = [m for m in self._runtime.membership.alive() if m.node != self._me]
         answers = await asyncio.gather(
-            *(self._stubs(m.address).tasks.List(ask, timeout=FORWARD_TIMEOUT_S) for m in peers),
+            *(self._list_at(member.address, ask) for member in peers),
             return_exceptions=True,
         )
         tasks = list(reply.tasks)
@@ -247,6 +268,9 @@ class TasksService(TasksServicer):
         tasks.sort(key=lambda t: t.accepted_at, reverse=True)
         del reply.tasks[:]
         reply.tasks.extend(tasks[:limit])
+
+    async def _list_at(self, address: str, ask: tasks_pb2.ListRequest) -> tasks_pb2.ListReply:
+        return await self._stubs(address).tasks.List(ask, timeout=FORWARD_TIMEOUT_S)
 
     async def Logs(
         self, request: tasks_pb2.LogsRequest, context: Any
@@ -299,6 +323,22 @@ class TasksService(TasksServicer):
                 time=event.time,
             )
         return replies
+
+
+def _not_here(id_: str) -> Refused:
+    """The owner has to see who asks, not who passes it on."""
+    return Refused(f"another node owns task {id_}", "ask its owner: `nova cancel` and the SDK do")
+
+
+def _check_own(task: Task, name: Name) -> None:
+    """Raises Refused."""
+    submitter = task.batch.submitter
+    if name.role != "admin" and name.short != submitter:
+        raise Refused(
+            f"task {task.no} is of {submitter or 'nobody'}, not of {name.short}",
+            "ask its submitter or an admin to cancel it",
+            "forbidden",
+        )
 
 
 def _pieces(events: Sequence[Event]) -> Iterator[Sequence[Event]]:

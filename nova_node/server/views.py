@@ -18,7 +18,11 @@ CHILDREN_SHOWN_MAX = 1_000
 def task_view(owner: str, task: Task, full: bool) -> tasks_pb2.TaskView:
     """Without `full`: no arguments, value or children, for lists."""
     view = tasks_pb2.TaskView(
-        id=task_id(owner, task.no), owner=owner, accepted_at=task.batch.accepted_at, node=task.node
+        id=task_id(owner, task.no),
+        owner=owner,
+        accepted_at=task.batch.accepted_at,
+        node=task.node,
+        submitter=task.batch.submitter,
     )
     view.status = task.status  # pyright: ignore[reportAttributeAccessIssue]
     view.phase = task.phase  # pyright: ignore[reportAttributeAccessIssue]

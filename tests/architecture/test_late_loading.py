@@ -8,11 +8,17 @@ import sys
 import pytest
 from support.repo import imports, modules, within
 
-HEAVY = ("docker", "duckdb", "litellm", "textual", "zeroconf")
+HEAVY = ("docker", "duckdb", "keyring", "litellm", "textual", "zeroconf")
 
 ENTRIES = {
+    # all of a node without identity
+    "import nova_node.node, nova_node.server.start": (*HEAVY, "cryptography", "nova_console"),
     "import nova_node.cli": (*HEAVY, "grpc", "nova_proto"),
     "import nova_node.capability": (*HEAVY, "grpc", "nova_proto", "click"),
+    "from nova_proto.identity import folder, mandate, names, person, token, trust": (
+        *HEAVY,
+        "grpc",
+    ),
     "import nova_client": (*HEAVY, "click", "nova_node", "nova_console"),
     "import nova_console.cli": (*HEAVY, "grpc", "nova_proto", "nova_node"),
     "from nova_console.cli import main; main()": (*HEAVY, "grpc", "nova_node"),

@@ -23,11 +23,9 @@ class Mesh:
         self.folder = folder
         self.name = name
         self.nodes: dict[str, subprocess.Popen[bytes]] = {}
-        self._environment = {
-            **os.environ,
-            "NOVA_RUNTIME_DIR": str(folder / "run"),
-            "NOVA_CONFIG": os.devnull,
-        }
+        # where the clients of this process find the local key, too
+        os.environ["NOVA_RUNTIME_DIR"] = str(folder / "run")
+        self._environment = {**os.environ, "NOVA_CONFIG": os.devnull}
 
     def spawn(self, name: str, *options: str) -> None:
         command = [

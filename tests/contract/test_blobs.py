@@ -7,16 +7,29 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from support.data_keys import one_key
 
 from nova_node.adapters.blob_chunks import CHUNK_BYTES, blob_id_of
 from nova_node.adapters.blobs_disk import DiskBlobs
 from nova_node.adapters.memory import MemoryBlobs
-from nova_node.core.errors import Corrupt, Invalid, NotFound, Overloaded
+from nova_node.core.errors import Corrupt, Invalid, NotFound, Overloaded, Refused
 from nova_node.core.model import BlobRef, Encoding
 
 AnyBlobs = DiskBlobs | MemoryBlobs
 LARGE = bytes(range(256)) * (10 * CHUNK_BYTES // 1024)  # 2.5 chunks
 UNKNOWN = "0" * 64
+
+
+def blobs_of(folder: Path, max_bytes: int, kind: str) -> AnyBlobs:
+    match kind:
+        case "memory":
+            return MemoryBlobs(max_bytes, folder)
+        case "memory with a key":
+            return MemoryBlobs(max_bytes, folder, has_key=True)
+        case "disk with a key":
+            return DiskBlobs(folder / "blobs", max_bytes, one_key(folder))
+        case _:
+            return DiskBlobs(folder / "blobs", max_bytes)
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -27,13 +40,15 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[int], AnyB
     def make(max_bytes: int) -> AnyBlobs:
         folder = tmp_path / str(len(made))
         folder.mkdir()
-        if request.param == "disk":
-            made.append(DiskBlobs(folder / "blobs", max_bytes))
-        else:
-            made.append(MemoryBlobs(max_bytes, folder))
+        made.append(blobs_of(folder, max_bytes, request.param))
         return made[-1]
 
     return make
+
+
+with_a_key = pytest.mark.parametrize(
+    "make", ["disk with a key", "memory with a key"], indirect=True
+)
 
 
 @pytest.fixture
@@ -201,3 +216,91 @@ def test_chunks_are_no_put(make: Callable[[int], AnyBlobs]) -> None:
     here.put([b"abc"])
     here.discard([ref.id])
     assert here.read(ref.id) == b"abc"
+
+
+# ---------------------------------------------------------------- sensitive ones
+
+
+def test_without_a_key_a_sensitive_blob_is_refused(make: Callable[[int], AnyBlobs]) -> None:
+    there, here = make(1 << 30), make(1 << 30)
+    with pytest.raises(Refused, match="no data key") as caught:
+        here.put([b"abc"], sensitive=True)
+    assert "nova-node init" in caught.value.fix
+    ref = there.put([b"abc"])
+    with pytest.raises(Refused):
+        here.add_chunk(ref.id, *there.digests(ref.id), 0, b"abc", sensitive=True)
+    assert here.size_bytes() == 0
+
+
+@with_a_key
+@pytest.mark.parametrize("data", [b"", b"x", LARGE[:CHUNK_BYTES], LARGE], ids=len)
+def test_a_sensitive_blob_reads_as_any_other(make: Callable[[int], AnyBlobs], data: bytes) -> None:
+    blobs, plain = make(1 << 30), make(1 << 30)
+    ref = blobs.put([data], sensitive=True)
+    assert ref == plain.put([data])
+    assert blobs.is_sensitive(ref.id)
+    assert not plain.is_sensitive(ref.id)
+    assert blobs.read(ref.id) == data
+    assert blobs.read(ref.id, len(data) // 2) == data[len(data) // 2 :]
+    assert blobs.digests(ref.id) == plain.digests(ref.id)
+    assert blobs.size_bytes() == len(data)
+    blobs.discard([ref.id])
+    assert blobs.size_bytes() == 0
+
+
+@with_a_key
+def test_once_sensitive_always_sensitive(make: Callable[[int], AnyBlobs]) -> None:
+    blobs, other = make(1 << 30), make(1 << 30)
+    for first in (True, False):
+        ref = blobs.put([LARGE], sensitive=first)
+        assert blobs.put([LARGE], sensitive=not first) == ref
+        assert blobs.is_sensitive(ref.id)
+        assert blobs.read(ref.id) == LARGE
+        assert blobs.size_bytes() == len(LARGE)
+        blobs.discard([ref.id, ref.id])
+        assert blobs.size_bytes() == 0
+    size_bytes, digests = blobs.digests(blobs.put([LARGE]).id)
+    for index, sensitive in enumerate((False, True, False)):
+        chunk = LARGE[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
+        other.add_chunk(ref.id, size_bytes, digests, index, chunk, sensitive)
+        assert other.is_sensitive(ref.id) == (index > 0)
+    assert other.read(ref.id) == LARGE
+
+
+@with_a_key
+def test_a_sensitive_blob_has_a_path_while_it_is_lent(make: Callable[[int], AnyBlobs]) -> None:
+    blobs = make(1 << 30)
+    ref = blobs.put([LARGE], sensitive=True)
+    with pytest.raises(NotFound):
+        blobs.path(ref.id)
+    blobs.lend(ref.id, CHUNK_BYTES + 5, 10)
+    blobs.lend(ref.id, 0, len(LARGE))
+    with open(blobs.path(ref.id), "rb") as file:
+        assert file.read() == LARGE
+    blobs.take_back(ref.id, 0, len(LARGE))
+    with open(blobs.path(ref.id), "rb") as file:
+        file.seek(CHUNK_BYTES)
+        assert file.read(CHUNK_BYTES) == LARGE[CHUNK_BYTES : 2 * CHUNK_BYTES]
+    blobs.take_back(ref.id, CHUNK_BYTES + 5, 10)
+    with pytest.raises(NotFound):
+        blobs.path(ref.id)
+    blobs.take_back(ref.id, 0, 1)
+
+
+@with_a_key
+def test_what_is_not_here_is_not_lent(make: Callable[[int], AnyBlobs]) -> None:
+    there, here = make(1 << 30), make(1 << 30)
+    ref = there.put([LARGE], sensitive=True)
+    here.add_chunk(ref.id, *there.digests(ref.id), 0, LARGE[:CHUNK_BYTES], sensitive=True)
+    with pytest.raises(NotFound):
+        here.lend(ref.id, 0, len(LARGE))
+    with pytest.raises(NotFound):
+        here.path(ref.id)
+
+
+def test_a_plain_blob_needs_no_loan(blobs: AnyBlobs) -> None:
+    ref = blobs.put([b"abc"])
+    blobs.lend(ref.id, 0, 3)
+    blobs.take_back(ref.id, 0, 3)
+    with open(blobs.path(ref.id), "rb") as file:
+        assert file.read() == b"abc"

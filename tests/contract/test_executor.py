@@ -10,6 +10,7 @@ from support.stage import Stage, attempt, code, value
 
 from nova_node.adapters.executor_process import ProcessExecutor
 from nova_node.adapters.memory_executor import Answer, FakeExecutor
+from nova_node.capability import secret
 from nova_node.core.model import Attempt, BlobRef, Call, Encoding, Failure, Status, Value
 from nova_node.core.signals import (
     SlotDied,
@@ -37,6 +38,13 @@ SCRIPT: dict[str, Callable[[Attempt], Answer]] = {
     "sample.hang": lambda _: Answer(),
     "sample.die": lambda _: Answer(dies=True),
     "sample.say": lambda given: Answer(_json(None).end, said=json.loads(given.call.args)["text"]),
+    "sample.tell": lambda _: Answer(
+        Value(Encoding.JSON, json.dumps({"found": secret("db")}).encode()),
+        said=f"it is {secret('db')}\n",
+    ),
+    "sample.blame": lambda _: Answer(
+        Failure("capability_failed", f"ValueError: {secret('db')} is wrong", "", True)
+    ),
     "sample.shards": lambda given: Answer(
         tuple(Call(f'{{"count":{n}}}'.encode()) for n in range(_args(given)["count"]))
     ),
@@ -45,7 +53,7 @@ SCRIPT: dict[str, Callable[[Attempt], Answer]] = {
 
 @pytest.fixture(params=["process", "fake"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
-    def keep(path: str, encoding: Encoding) -> BlobRef:
+    def keep(path: str, encoding: Encoding, sensitive: bool) -> BlobRef:
         raise AssertionError("nothing is large here")
 
     def process() -> Executor:
@@ -117,6 +125,21 @@ def test_output_comes_before_the_result(make: Make) -> None:
         async with Stage(make()) as stage:
             await stage.one(attempt("sample.say", b'{"text":"two\\nlines"}'))
             assert stage.said == "two\nlines"
+
+    asyncio.run(scene())
+
+
+def test_a_secret_is_there_for_its_attempt_and_leaves_it_redacted(make: Make) -> None:
+    async def scene() -> None:
+        async with Stage(make()) as stage:
+            given = {"db": "correct-horse"}
+            told = await stage.one(attempt("sample.tell"), given)
+            assert value(told) == b'{"found":"[secret db]"}'
+            assert stage.said == "it is [secret db]\n"
+            blamed = await stage.one(attempt("sample.blame"), given)
+            assert blamed.outcome.failure
+            assert blamed.outcome.failure.message == "ValueError: [secret db] is wrong"
+            assert value(await stage.one(double(2))) == b"4"
 
     asyncio.run(scene())
 

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -15,7 +14,7 @@ from support.stage import Stage, attempt, code, value
 from nova_node.adapters import worker_process
 from nova_node.adapters.executor_process import ProcessExecutor
 from nova_node.adapters.worker_output import MARKER
-from nova_node.adapters.worker_process import WorkerProcess
+from nova_node.adapters.worker_process import Setup, WorkerProcess
 from nova_node.core.errors import NotFound, Overloaded
 from nova_node.core.model import (
     Attempt,
@@ -70,7 +69,7 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 def executor(shelf: Shelf, *modules: str, limits: Limits | None = None) -> ProcessExecutor:
-    def keep(path: str, encoding: Encoding) -> BlobRef:
+    def keep(path: str, encoding: Encoding, sensitive: bool) -> BlobRef:
         return shelf.keep(path, encoding)
 
     spool = str(shelf.folder.parent / "spool")
@@ -408,12 +407,12 @@ def test_a_process_that_does_not_start_is_tried_again(
     tries: list[str] = []
     start, command = WorkerProcess.start, worker_process._START  # pyright: ignore[reportPrivateUsage]
 
-    async def start_the_fourth(self: WorkerProcess, spool: str, modules: Sequence[str]) -> None:
-        tries.append(spool)
+    async def start_the_fourth(self: WorkerProcess, setup: Setup) -> None:
+        tries.append(setup.spool)
         if len(tries) == 1:
             raise BlockingIOError("no more processes")
         monkeypatch.setattr(worker_process, "_START", command if len(tries) == 4 else "exit(1)")
-        await start(self, spool, modules)
+        await start(self, setup)
 
     monkeypatch.setattr(WorkerProcess, "start", start_the_fourth)
     monkeypatch.setattr("nova_node.adapters.executor_process.BACKOFF_S", (0.001, 0.002))

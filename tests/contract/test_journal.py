@@ -1,4 +1,4 @@
-"""What every Journal promises: run against SQLite and against the fake."""
+"""What every Journal promises: run against SQLite, plain and sealed, and against the fake."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.data_keys import one_key
 
 from nova_node.adapters.journal_sqlite import SqliteJournal
 from nova_node.adapters.memory import MemoryJournal
@@ -47,14 +48,16 @@ def store(journal: AnyJournal, *events: Event) -> Exception | None:
     return answers[0]
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "sealed", "memory"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], AnyJournal]]:
     """Gives the journal of one owner, not open; each call is that of its next process."""
     memory = MemoryJournal()
+    sealer = one_key(tmp_path) if request.param == "sealed" else None
     made: list[AnyJournal] = []
 
     def make() -> AnyJournal:
-        made.append(SqliteJournal(tmp_path / "journal") if request.param == "sqlite" else memory)
+        sqlite = SqliteJournal(tmp_path / "journal", sealer)
+        made.append(memory if request.param == "memory" else sqlite)
         return made[-1]
 
     yield make

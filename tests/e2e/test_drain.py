@@ -45,7 +45,7 @@ def test_it_says_so_and_takes_no_new_work(mesh: Mesh, tmp_path: Path) -> None:
 
     def health() -> int:
         with grpc.insecure_channel(node.address) as channel:
-            stub: Any = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(node.keyed(channel))
             return stub.Check(health_pb2.HealthCheckRequest(), timeout=5.0).status
 
     async def scene() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,16 +32,21 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         yield mesh.start("only")
 
 
-def serves(channel: grpc.Channel) -> bool:
+def serves(channel: Any) -> bool:
     stub: Any = NodesStub(channel)
     return stub.Status(nodes_pb2.StatusRequest(), timeout=5.0).node.member.name == "only"
 
 
 def test_health_and_reflection_answer(node: Node) -> None:
-    with grpc.insecure_channel(node.address) as channel:
+    with grpc.insecure_channel(node.address) as plain:
+        channel = node.keyed(plain)
         health: Any = health_pb2_grpc.HealthStub(channel)
         answer = health.Check(health_pb2.HealthCheckRequest(), timeout=5.0)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        (first, *_) = itertools.islice(
+            health.Watch(health_pb2.HealthCheckRequest(), timeout=5.0), 1
+        )
+        assert first.status == health_pb2.HealthCheckResponse.SERVING
         described = ProtoReflectionDescriptorDatabase(channel)
         assert set(described.get_services()) >= SERVICES
         file = described.FindFileContainingSymbol("nova.v1.Tasks")
@@ -50,7 +56,8 @@ def test_health_and_reflection_answer(node: Node) -> None:
 
 def test_a_message_that_is_too_large_is_refused_and_the_node_lives(node: Node) -> None:
     options = [("grpc.max_send_message_length", -1)]
-    with grpc.insecure_channel(node.address, options=options) as channel:
+    with grpc.insecure_channel(node.address, options=options) as plain:
+        channel = node.keyed(plain)
         caller: Any = channel
         call = caller.unary_unary("/nova.v1.Tasks/Submit")
         with pytest.raises(grpc.RpcError) as raised:
@@ -67,7 +74,8 @@ STREAMS = ("Tasks/Session", "Mesh/Work", "Blobs/Put")
 @pytest.mark.parametrize("method", [*UNARY, *STREAMS])
 def test_bytes_that_are_no_request_get_a_typed_error(node: Node, method: str) -> None:
     garbage = b"\xff\xff\xff\xff"
-    with grpc.insecure_channel(node.address) as channel:
+    with grpc.insecure_channel(node.address) as plain:
+        channel = node.keyed(plain)
         caller: Any = channel
         if method in STREAMS:
             call = caller.stream_stream(f"/nova.v1.{method}")(iter([garbage]), timeout=5.0)

@@ -43,7 +43,7 @@ def test_an_installed_plug_in_runs(
     def locate(blob_id: str) -> str:
         return str(tmp_path / blob_id)
 
-    def keep(path: str, encoding: Encoding) -> BlobRef:
+    def keep(path: str, encoding: Encoding, sensitive: bool) -> BlobRef:
         raise AssertionError("nothing is large here")
 
     async def scene() -> None:

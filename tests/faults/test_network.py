@@ -33,9 +33,10 @@ def network() -> Iterator[netns.Network]:
 
 
 @pytest.fixture
-def nodes(mesh: Mesh, network: netns.Network) -> list[Node]:
+def nodes(mesh: Mesh, network: netns.Network, monkeypatch: pytest.MonkeyPatch) -> list[Node]:
     """One on each host. They are told no address: mDNS has to cross the bridge."""
     mesh.environment["NOVA_TEST_ALLOW_INSECURE_BIND"] = "yes-only-in-tests"
+    monkeypatch.setenv("NOVA_TEST_ALLOW_INSECURE_BIND", "yes-only-in-tests")
     return [
         mesh.start(
             f"n{host}",

@@ -14,6 +14,7 @@ from nova_proto.v1 import event_pb2, mesh_pb2, task_pb2
 from support import values
 
 from nova_node.adapters import wire, wire_checks, wire_demand, wire_events, wire_members, wire_work
+from nova_node.adapters.work_mandates import HeardMandates, SentMandates
 from nova_node.core.errors import Invalid
 from nova_node.core.events import (
     Accepted,
@@ -90,15 +91,15 @@ def test_groups_round_trip(groups: list[Group]) -> None:
 def test_attempts_round_trip(attempts: list[Attempt], data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(attempts), max_size=6)) if attempts else []
     pb = mesh_pb2.WorkRequest()
-    wire_work.attempts_to_pb(attempts + again, pb)
-    assert wire_work.attempts_from_pb(pb) == attempts + again
+    wire_work.attempts_to_pb(attempts + again, pb, SentMandates())
+    assert wire_work.attempts_from_pb(pb, HeardMandates(lambda _: True)) == attempts + again
 
 
 def test_attempts_of_one_demand_are_one_assignment() -> None:
     like = [Attempt(no, 1, Demand("text.count"), Phase.RUN, Call(b"{}")) for no in range(50)]
     other = [Attempt(50, 1, Demand("text.count", priority=9), Phase.RUN, Call(b"{}"))]
     pb = mesh_pb2.WorkRequest()
-    wire_work.attempts_to_pb(like + other + like, pb)
+    wire_work.attempts_to_pb(like + other + like, pb, SentMandates())
     assert [len(a.calls) for a in pb.assignments] == [50, 1, 50]
 
 

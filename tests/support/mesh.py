@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar
 
 import psutil
 from nova_client import Client
+from nova_proto import local_key
 
 T = TypeVar("T")
 
@@ -89,6 +90,10 @@ class Node:
         """Of the node itself, below whatever it was started with."""
         return self.pid
 
+    def keyed(self, channel: Any) -> Any:
+        """What to make stubs on, for a channel of gRPC's own."""
+        return local_key.Keyed(channel, local_key.read(self._mesh.runtime_dir))
+
     def client(self, **options: Any) -> Client:
         return Client(self.address, **options)
 
@@ -127,6 +132,7 @@ class Mesh:
         self.environment = {
             **inherited,
             "NOVA_RUNTIME_DIR": str(self.runtime_dir),
+            "NOVA_IDENTITY_DIR": str(folder / "identity"),
             "NOVA_CONFIG": os.devnull,
             "PYTHONPATH": os.pathsep.join(
                 [str(Path(__file__).parents[1]), *inherited.get("PYTHONPATH", "").split(os.pathsep)]
@@ -134,9 +140,15 @@ class Mesh:
         }
 
     def __enter__(self) -> Self:
+        """Clients in this process are those nodes' user too."""
+        self._runtime_dir_before = os.environ.get("NOVA_RUNTIME_DIR")
+        os.environ["NOVA_RUNTIME_DIR"] = str(self.runtime_dir)
         return self
 
     def __exit__(self, *_: object) -> None:
+        os.environ.pop("NOVA_RUNTIME_DIR")
+        if self._runtime_dir_before is not None:
+            os.environ["NOVA_RUNTIME_DIR"] = self._runtime_dir_before
         for node in self.nodes.values():
             with suppress(ProcessLookupError):
                 os.killpg(node.pid, signal.SIGKILL)

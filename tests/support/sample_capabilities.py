@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from nova_node.capability import Fatal, Files, Limits, Shards, capability
+from nova_node.capability import Fatal, Files, Limits, Shards, capability, secret
 
 
 @capability("sample.double")
@@ -38,6 +38,17 @@ def die(how: str = "exit") -> None:
 @capability("sample.say")
 def say(text: str) -> None:
     sys.stdout.write(text)
+
+
+@capability("sample.tell")
+def tell() -> dict[str, str]:
+    sys.stdout.write(f"it is {secret('db')}\n")
+    return {"found": secret("db")}
+
+
+@capability("sample.blame")
+def blame() -> None:
+    raise ValueError(f"{secret('db')} is wrong")
 
 
 @capability("sample.sum")

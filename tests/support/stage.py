@@ -1,7 +1,7 @@
 """Runs an executor and waits for its signals."""
 
 import asyncio
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from nova_node.core.model import Attempt, Call, Demand, Input, Limits, Phase, Value
 from nova_node.core.signals import (
@@ -12,6 +12,7 @@ from nova_node.core.signals import (
     Spoke,
 )
 from nova_node.ports import Executor
+from nova_node.secrets.redact import Revealed
 
 S = TypeVar("S", bound=Signal)
 PATIENCE_S = 20.0
@@ -26,7 +27,7 @@ class Stage:
         self.said = ""
         self._key = 0
 
-    async def __aenter__(self) -> "Stage":
+    async def __aenter__(self) -> Self:
         await self.executor.start(self._slots, self._signals.put_nowait)
         for _ in range(self._slots):
             await self.next(SlotReady)
@@ -47,10 +48,14 @@ class Stage:
     def quiet(self) -> bool:
         return self._signals.empty()
 
-    def give(self, *attempts: Attempt, slot: int = 0) -> list[int]:
+    def give(
+        self, *attempts: Attempt, slot: int = 0, secrets: dict[str, str] | None = None
+    ) -> list[int]:
+        """`secrets` are those of each."""
         keys = [self._key + i for i in range(1, len(attempts) + 1)]
         self._key += len(attempts)
-        self.executor.run(slot, keys, attempts)
+        revealed = {key: Revealed(secrets) for key in keys} if secrets else {}
+        self.executor.run(slot, keys, attempts, revealed)
         return keys
 
     async def results(self, count: int) -> list[RanItem]:
@@ -60,15 +65,17 @@ class Stage:
         assert len(items) == count
         return items
 
-    async def run(self, *attempts: Attempt, slot: int = 0) -> list[RanItem]:
+    async def run(
+        self, *attempts: Attempt, slot: int = 0, secrets: dict[str, str] | None = None
+    ) -> list[RanItem]:
         """Gives them to a slot and returns their results, in order of the keys."""
-        keys = self.give(*attempts, slot=slot)
+        keys = self.give(*attempts, slot=slot, secrets=secrets)
         items = sorted(await self.results(len(attempts)), key=lambda item: item.key)
         assert [item.key for item in items] == keys
         return items
 
-    async def one(self, given: Attempt) -> RanItem:
-        return (await self.run(given))[0]
+    async def one(self, given: Attempt, secrets: dict[str, str] | None = None) -> RanItem:
+        return (await self.run(given, secrets=secrets))[0]
 
 
 def attempt(

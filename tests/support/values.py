@@ -73,9 +73,19 @@ BYTES = st.binary(max_size=40)
 LABELS = st.dictionaries(NAMES, SOME_NAMES, max_size=3).map(lambda d: tuple(sorted(d.items())))
 
 BLOBS = st.builds(BlobRef, BLOB_IDS, NUMBERS, st.sampled_from(Encoding), several(NODES))
-VALUES = st.builds(Value, st.sampled_from(Encoding), BYTES, st.none()) | BLOBS.map(
-    lambda ref: Value(ref.encoding, b"", ref)
+
+PLAIN_VALUES = st.builds(
+    Value, st.sampled_from(Encoding), BYTES, st.none(), st.just(()), st.none()
+) | BLOBS.map(lambda ref: Value(ref.encoding, b"", ref))
+PACKED_VALUES = st.builds(
+    lambda value, pack, names: value._replace(
+        files=tuple(Extent(name, pack.id, 0, pack.size_bytes) for name in names), pack=pack
+    ),
+    PLAIN_VALUES,
+    BLOBS,
+    several(FILE_NAMES),
 )
+VALUES = PLAIN_VALUES | PACKED_VALUES
 LIMITS = st.builds(Limits, SECONDS, SECONDS, NUMBERS, NUMBERS)
 REFERENCES = st.from_regex(r"(secret|env|file|keyring):[A-Za-z0-9._/@+-]{1,20}", fullmatch=True)
 SUBMITTERS = st.from_regex(r"[a-z]{1,16}/[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
@@ -154,6 +164,8 @@ CAPABILITIES = st.builds(
     st.booleans(),
     st.booleans(),
     LIMITS | st.just(Limits()),
+    st.just(()),
+    st.just(False),
 )
 CARDS = st.builds(
     Card, NODES, U32, several(CAPABILITIES), LABELS, U32, U32, NUMBERS, PROSE, PROSE, several(PROSE)

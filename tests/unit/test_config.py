@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+from nova_proto.identity import certificates, folder
+from nova_proto.identity.folder import Credentials
+from nova_proto.identity.names import Name
+from nova_proto.identity.trust import sign_trust
+from nova_proto.v1 import identity_pb2
+from support import forge
 
 from nova_node.address import Address, parse_address
 from nova_node.config import (
@@ -200,9 +207,10 @@ def test_a_named_file_must_exist_and_be_small(config_file: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.7", "node-b.local", "[2001:db8::1]"])
 def test_a_bind_beyond_this_machine_is_refused(host: str) -> None:
-    with pytest.raises(Refused, match="mutual TLS") as caught:
+    with pytest.raises(Refused, match="needs an identity") as caught:
         load({"listen": f"{host}:7600"}, {})
     assert "127.0.0.1" in caught.value.fix
+    assert "nova-node init" in caught.value.fix
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost"])
@@ -273,3 +281,54 @@ def test_the_manual_names_every_setting_and_no_other() -> None:
     assert [(key.strip(), variable.strip()) for key, variable in rows] == [
         (f"`{setting.key}`", f"`{setting.variable}`") for setting in SETTINGS
     ]
+
+
+@pytest.fixture
+def member(tmp_path: Path) -> Path:
+    """The data directory of a node with an identity of mesh "lab"."""
+    key, mesh = certificates.new_key(), forge.Mesh("lab", now=time.time())
+    name = Name("lab", "worker", "node-a")
+    trust = identity_pb2.Trust(
+        mesh="lab", version=1, roots=[mesh.root], authority="node-a", issued_at=mesh.now
+    )
+    signed = sign_trust(trust, mesh.root_key, mesh.root).SerializeToString()
+    own = Credentials(name, certificates.key_to_pem(key), mesh.chain(name, key), signed)
+    folder.save(tmp_path / "identity", own)
+    return tmp_path
+
+
+def test_a_node_with_an_identity_serves_everywhere_in_its_mesh(member: Path) -> None:
+    loaded = load({"data_dir": str(member)}, {})
+    config = loaded.config
+    assert (config.mesh, config.listen, loaded.warnings) == ("lab", Address("0.0.0.0"), ())
+    assert config.identity is not None
+    assert config.identity.folder == member / "identity"
+    assert config.identity.join_listen == Address("0.0.0.0", 7601)
+    origins = {given.key: given.origin for given in loaded.given}
+    assert origins["listen"] == "default with an identity"
+    assert origins["mesh"] == f"identity in {member / 'identity'}"
+
+
+def test_what_is_set_counts_for_a_node_with_an_identity_too(member: Path) -> None:
+    flags = {"data_dir": str(member), "listen": "192.0.2.7:0", "mesh": "lab"}
+    config = load({**flags, "advertise": "node-a.example:7700"}, {}).config
+    assert config.listen == Address("192.0.2.7", 0)
+    assert config.advertise == Address("node-a.example", 7700)
+    assert config.identity is not None
+    assert config.identity.join_listen == Address("192.0.2.7", 0)
+    asked = load({**flags, "join_listen": "127.0.0.1:7777"}, {}).config.identity
+    assert asked is not None
+    assert asked.join_listen == Address("127.0.0.1", 7777)
+
+
+def test_a_node_is_of_the_mesh_of_its_certificate(member: Path) -> None:
+    with pytest.raises(Refused, match="belongs to mesh lab") as caught:
+        load({"data_dir": str(member), "mesh": "other"}, {})
+    assert "--data-dir" in caught.value.fix
+
+
+def test_an_identity_that_cannot_be_read_is_no_identity_less(member: Path) -> None:
+    (member / "identity/key.pem").chmod(0o644)
+    with pytest.raises(Refused) as caught:
+        load({"data_dir": str(member)}, {})
+    assert caught.value.code == "identity_malformed"

@@ -25,6 +25,8 @@ from nova_node.doctor.facts import (
     Firewall,
     Folder,
     Known,
+    Own,
+    Refusal,
     Seen,
     Verdict,
 )
@@ -61,11 +63,56 @@ HEALTHY = Facts(
     asked=(GOOD,),
 )
 LOCAL = replace(HEALTHY, listen=Address("127.0.0.1", 7600))
+MEMBER = Own(None, "worker/my-id", "nova", "peer-id-1", 86_400.0, 50_000.0, -30.0)
+EXPIRED = Refusal("identity_expired", "the certificate of worker/x ended 9 s ago", "join again")
 ME = LocalNode("my-id", "a", "192.0.2.7:7600", "nova", "data", 42)
 
 
 def about(check: str, facts: Facts) -> list[Finding]:
     return [finding for finding in findings(facts) if finding.check.startswith(check)]
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("identity_missing", "mutual TLS"),
+        ("identity_malformed", "no authority"),
+        ("identity_wrong_mesh", "leave each other alone"),
+        ("identity_wrong_name", "its own name"),
+        ("identity_untrusted", "none of the roots"),
+        ("identity_revoked", "nova-node revoke"),
+        ("identity_expired", "not renewed in time"),
+        ("identity_not_yet_valid", "later moment"),
+        ("unavailable", "no TLS handshake"),
+    ],
+)
+def test_each_failure_of_tls_is_named(code: str, why: str) -> None:
+    asked = Asked("192.0.2.8:7600", refusal=Refusal(code, "what", "fix"))
+    (found,) = about("peer", replace(HEALTHY, own=MEMBER, asked=(asked,)))
+    assert (found.verdict, found.what, found.fix) == (FAIL, "what", "fix")
+    assert why in found.why
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "synchronised", "why"),
+    [
+        (7_200.0, None, "at least 2 h behind"),
+        (-1.0, False, "not synchronised"),
+        (-1.0, True, "a clock is wrong"),
+    ],
+)
+def test_a_wrong_clock_is_suspected(behind_s: float, synchronised: bool | None, why: str) -> None:
+    asked = Asked("192.0.2.8:7600", refusal=EXPIRED)
+    own = MEMBER._replace(behind_s=behind_s)
+    facts = replace(HEALTHY, own=own, asked=(asked,), clock_synchronised=synchronised)
+    (found,) = about("peer", facts)
+    assert why in found.why
+
+
+def test_a_node_that_listens_everywhere_is_found_in_its_address() -> None:
+    everywhere = replace(HEALTHY, listen=Address("0.0.0.0"), local=(ME,), port_free=False)
+    (found,) = about("port", everywhere)
+    assert (found.verdict, found.what) == (OK, "node a (my-id) listens on 0.0.0.0:7600")
 
 
 def test_a_healthy_machine_has_nothing_to_fix() -> None:
@@ -79,6 +126,7 @@ def test_a_healthy_machine_has_nothing_to_fix() -> None:
         "clock",
         "port",
         "data",
+        "identity",
         "mdns",
         "peer 192.0.2.8:7600",
     }
@@ -100,6 +148,10 @@ def test_a_healthy_machine_has_nothing_to_fix() -> None:
         ("proxy", {"proxies": (("http_proxy", "x"),)}, WARN, "lacks 192.0.2.7"),
         ("proxy", {"proxies": (("http_proxy", "x"),), "no_proxy": "a, 192.0.2.7"}, OK, "spares"),
         ("proxy", {"proxies": (("http_proxy", "x"),), "no_proxy": "*"}, OK, "spares"),
+        ("identity", {}, OK, "none"),
+        ("identity", {"own": MEMBER}, OK, "worker/my-id of mesh nova, 14 h left"),
+        ("identity", {"own": MEMBER._replace(left_s=9_000.0)}, WARN, "2 h left of 24 h"),
+        ("identity", {"own": MEMBER._replace(refusal=EXPIRED)}, FAIL, "ended 9 s ago"),
         ("clock", {"clock_synchronised": False}, WARN, "not synchronised"),
         ("clock", {"clock_synchronised": None}, OK, "not known"),
         ("port", {"port_free": False}, FAIL, "taken by another program"),

@@ -10,8 +10,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from nova_proto import local_key
 
-from nova_node.adapters.local_nodes import LocalNode, announce, nodes_dir, running, withdraw
+from nova_node.adapters.local_nodes import (
+    LocalNode,
+    announce,
+    key_for,
+    local_key_in,
+    nodes_dir,
+    running,
+    withdraw,
+)
 from nova_node.core.errors import Refused
 
 
@@ -54,6 +63,7 @@ def test_the_file_is_as_documented(folder: Path) -> None:
         "mesh": "nova",
         "data_dir": "data",
         "pid": os.getpid(),
+        "secure": False,
     }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -114,3 +124,43 @@ def test_a_folder_that_others_can_write_is_refused(folder: Path) -> None:
 def test_an_id_is_no_path(folder: Path, name: str) -> None:
     with pytest.raises(ValueError, match="not a node id"):
         announce(node()._replace(node=name), folder)
+
+
+def test_nodes_of_one_user_share_one_key(folder: Path) -> None:
+    key = local_key_in(folder)
+    assert local_key_in(folder) == key
+    assert local_key.read(folder.parent) == key
+    path = folder.parent / "local.key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(key) == 64
+    assert [p.name for p in folder.iterdir()] == []
+
+
+def test_the_key_is_shown_only_where_a_node_of_this_user_runs(folder: Path, dead_pid: int) -> None:
+    key = local_key_in(folder)
+    assert key_for("127.0.0.1:7600", folder) == ""
+    announce(node("gone", dead_pid), folder)
+    assert key_for("127.0.0.1:7600", folder) == ""
+    announce(node("here"), folder)
+    assert key_for("127.0.0.1:7600", folder) == key
+    assert key_for("127.0.0.1:7601", folder) == ""
+
+
+@pytest.mark.parametrize("spoil", ["mode", "link", "empty", "long", "folder"])
+def test_a_key_that_others_could_know_is_refused(folder: Path, spoil: str, tmp_path: Path) -> None:
+    key = local_key_in(folder)
+    path = folder.parent / "local.key"
+    if spoil == "mode":
+        path.chmod(0o640)
+    elif spoil == "folder":
+        folder.chmod(0o777)
+    else:
+        path.unlink()
+        if spoil == "link":
+            (tmp_path / "other").write_text(key)
+            path.symlink_to(tmp_path / "other")
+        else:
+            path.write_text("" if spoil == "empty" else key + "0")
+            path.chmod(0o600)
+    with pytest.raises(Refused):
+        local_key_in(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nova_node.adapters.discovery_mdns import read_record
-from nova_node.adapters.interfaces import Interface, choose_ips
+from nova_node.adapters.interfaces import Interface, advertised_ip, choose_ips
 from nova_node.address import Address
 from nova_node.core.errors import Invalid
 from nova_node.ports import Found
@@ -111,6 +111,7 @@ ANY = Address("0.0.0.0")
         (Address("127.0.0.1"), (), "192.0.2.7", ["127.0.0.1"]),
         (Address("localhost"), (), "192.0.2.7", ["127.0.0.1"]),
         (Address("::1"), (), "192.0.2.7", ["127.0.0.1"]),
+        (Address("127.0.0.1"), ("eth0",), "192.0.2.7", ["127.0.0.1"]),
         (ANY, (), "192.0.2.7", ["192.0.2.7"]),
         (ANY, (), None, ["192.0.2.7", "198.51.100.7"]),
         (ANY, (), "203.0.113.8", ["192.0.2.7", "198.51.100.7"]),
@@ -124,6 +125,21 @@ def test_where_mdns_listens(
     listen: Address, wanted: tuple[str, ...], route_ip: str | None, chosen: list[str]
 ) -> None:
     assert choose_ips(ALL, listen, wanted, route_ip) == chosen
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "route_ip", "told"),
+    [
+        (ALL, "198.51.100.7", "198.51.100.7"),
+        (ALL, None, "192.0.2.7"),
+        ((LO, DOCKER), None, "127.0.0.1"),
+        ((), None, "127.0.0.1"),
+    ],
+)
+def test_where_a_node_that_listens_everywhere_says_that_it_is(
+    interfaces: tuple[Interface, ...], route_ip: str | None, told: str
+) -> None:
+    assert advertised_ip(interfaces, route_ip) == told
 
 
 @pytest.mark.parametrize("name", ["eth9", "eth2"])

@@ -157,7 +157,7 @@ def test_config_written_down_is_read_back(tmp_path: Path) -> None:
         (["config", "--set", "lables=a=b"], 2, "labels"),
         (["config", "--set", "novalue"], 2, "KEY=VALUE"),
         (["config", "--config", "not-there.toml"], 2, "no config file"),
-        (["start", "--listen", "0.0.0.0:7600"], 5, "mutual TLS"),
+        (["start", "--listen", "0.0.0.0:7600"], 5, "nova-node init"),
         (["start", "--wings"], 2, "--wings"),
         (["fly"], 2, "fly"),
         (["status"], 3, "no node of yours runs"),

@@ -186,6 +186,17 @@ def test_memory_of_finished_batches_is_bounded_however_young() -> None:
     assert len(lone.engine.tasks.by_request) == 6
 
 
+def test_large_results_are_forgotten_before_they_fill_the_memory() -> None:
+    config = RetentionConfig(kept_s=1e9, kept_bytes=100)
+    lone = with_peer(EngineConfig(OwnerConfig(retention=config)))
+    finish_some(lone, 20)
+    lone.tell(Tick(), after_s=6.0)
+    tasks = lone.engine.tasks
+    assert tasks.batches
+    assert tasks.size_bytes == sum(batch.size_bytes for batch in tasks.batches.values())
+    assert 150 < tasks.size_bytes <= 200
+
+
 def test_open_batches_are_never_forgotten() -> None:
     lone = Lone((), EngineConfig(OwnerConfig(retention=RetentionConfig(0, 0.0, 0.0))))
     lone.submit(10)

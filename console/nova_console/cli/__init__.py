@@ -18,6 +18,11 @@ COMMANDS = {
     "watch": "Follow what happens on the node.",
     "nodes": "List the nodes of the mesh.",
     "capabilities": "List what the mesh can do.",
+    "top": "Show the load of the nodes, live.",
+    "stats": "Tell how the mesh did over a while.",
+    "sql": "Ask the recorded history of all nodes.",
+    "console": "Watch and steer the mesh on the whole terminal.",
+    "login": "Become a member of a mesh, with a token.",
     "completion": "Print the completion script of a shell.",
 }
 

@@ -31,6 +31,10 @@ LAST_LINES_S = 1.0
 @click.option("--priority", type=click.IntRange(0, 9), help="0 (last) to 9 (first).")
 @click.option("--shards", type=click.IntRange(1), help="Into how many parts to split.")
 @click.option("--volatile", is_flag=True, help="Skip the journal: faster, lost in a crash.")
+@click.option(
+    "--secret", "secrets", multiple=True, metavar="NAME=REF", help="Resolved where it runs."
+)
+@click.option("--sensitive", is_flag=True, help="Encrypt its inputs and results on every disk.")
 @click.option("--max-attempts", type=click.IntRange(1, 100), help="Tries before it is set aside.")
 @with_client
 async def command(
@@ -46,17 +50,22 @@ async def command(
     priority: int | None,
     shards: int | None,
     volatile: bool,
+    secrets: tuple[str, ...],
+    sensitive: bool,
     max_attempts: int | None,
 ) -> None:
     """Run CAPABILITY on the mesh and print its result.
 
     Arguments are typed by the capability's parameters; `nova capabilities` lists them.
+    A secret is given by reference, such as secret:NAME or env:NAME, never by its value.
     Ctrl-C leaves the task running and tells how to follow it.
     """
     options: SubmitOptions = {
         "durability": "volatile" if volatile else "journaled",
         "priority": priority,
-        "labels": _labels(labels),
+        "labels": _pairs("--label", labels),
+        "secrets": _pairs("--secret", secrets),
+        "sensitive": sensitive,
         "shards": shards or 0,
         "max_attempts": max_attempts,
     }
@@ -140,11 +149,11 @@ async def _card(client: Client, name: str) -> Capability:
     )
 
 
-def _labels(pairs: tuple[str, ...]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for pair in pairs:
+def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for pair in given:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"--label takes NAME=VALUE, not {pair!r}")
-        labels[name] = value
-    return labels
+            raise click.UsageError(f"{option} takes NAME=VALUE, not {pair!r}")
+        pairs[name] = value
+    return pairs

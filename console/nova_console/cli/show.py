@@ -44,6 +44,8 @@ def _facts(task: TaskView) -> list[tuple[str, str]]:
         ("durability", task.options.durability),
         ("accepted", f"{span(time.time() - task.accepted_at)} ago"),
     ]
+    if task.submitter:
+        facts.append(("submitter", task.submitter))
     if task.inputs:
         facts.append(("inputs", ", ".join(task.inputs)))
     if task.parent:

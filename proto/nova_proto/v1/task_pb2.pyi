@@ -59,16 +59,6 @@ class BlobRef(_message.Message):
     holders: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, id: _Optional[str] = ..., size_bytes: _Optional[int] = ..., encoding: _Optional[_Union[Encoding, str]] = ..., holders: _Optional[_Iterable[str]] = ...) -> None: ...
 
-class Value(_message.Message):
-    __slots__ = ("json", "raw", "blob")
-    JSON_FIELD_NUMBER: _ClassVar[int]
-    RAW_FIELD_NUMBER: _ClassVar[int]
-    BLOB_FIELD_NUMBER: _ClassVar[int]
-    json: bytes
-    raw: bytes
-    blob: BlobRef
-    def __init__(self, json: _Optional[bytes] = ..., raw: _Optional[bytes] = ..., blob: _Optional[_Union[BlobRef, _Mapping]] = ...) -> None: ...
-
 class Extent(_message.Message):
     __slots__ = ("name", "blob_id", "offset", "size_bytes")
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +70,20 @@ class Extent(_message.Message):
     offset: int
     size_bytes: int
     def __init__(self, name: _Optional[str] = ..., blob_id: _Optional[str] = ..., offset: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class Value(_message.Message):
+    __slots__ = ("json", "raw", "blob", "files", "pack")
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
+    BLOB_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    PACK_FIELD_NUMBER: _ClassVar[int]
+    json: bytes
+    raw: bytes
+    blob: BlobRef
+    files: _containers.RepeatedCompositeFieldContainer[Extent]
+    pack: BlobRef
+    def __init__(self, json: _Optional[bytes] = ..., raw: _Optional[bytes] = ..., blob: _Optional[_Union[BlobRef, _Mapping]] = ..., files: _Optional[_Iterable[_Union[Extent, _Mapping]]] = ..., pack: _Optional[_Union[BlobRef, _Mapping]] = ...) -> None: ...
 
 class Files(_message.Message):
     __slots__ = ("extents",)

@@ -1,0 +1,363 @@
+"""What nodes recorded: SQL over their history, their load now, sums, and series to draw.
+
+The node asked asks the others. Each node answers for itself; those that did not are in `missing`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from nova_proto.v1 import metrics_pb2
+
+from nova_client import errors
+
+ASKED_S = 15.0
+"""Beyond what a query may take: for the nodes that are asked by the one that is asked."""
+
+Values = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A node that did not answer, or not to the end."""
+
+    node: str
+    name: str
+    code: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of all nodes; the first column is `node`, the name of the one that a row is of (with its
+    id where two have one name). Times are ISO text in UTC."""
+
+    columns: tuple[str, ...]
+    #: as DuckDB names them
+    types: tuple[str, ...]
+    rows: tuple[Values, ...]
+    #: names of nodes that had more rows
+    truncated: tuple[str, ...]
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CapabilityLoad:
+    """Tasks a second that ended well and that did not; seconds that their last attempts ran."""
+
+    capability: str
+    rate: float
+    failed_rate: float
+    elapsed_s: float
+    elapsed_max_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """`z` is how many robust sigmas the value was from the median."""
+
+    series: str
+    at: float
+    value: float
+    median: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A node in its latest second; see table samples of docs/metrics.md. `at` is 0 when nothing was
+    sampled yet."""
+
+    node: str
+    name: str
+    at: float
+    cpu: float
+    cpu_node: float
+    memory_bytes: int
+    memory_free_bytes: int
+    load: float
+    queued: int
+    unended: int
+    slots: int
+    slots_free: int
+    lag_ms: float
+    peers: int
+    rate: float
+    error_rate: float
+    capabilities: tuple[CapabilityLoad, ...]
+    anomalies: tuple[Anomaly, ...]
+    #: of the last seconds, oldest first
+    recent_rate: tuple[float, ...]
+    recent_queued: tuple[int, ...]
+    #: rows of its history that were not recorded
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    nodes: tuple[Load, ...]
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of one node, or of all; None where there is nothing to divide by. Meanings: docs/metrics.md."""
+
+    node: str
+    name: str
+    tasks: int
+    done: int
+    failed: int
+    cancelled: int
+    recovered: int
+    recovered_s: float
+    attempts: int
+    away: int
+    slot_s: float
+    busy_s: float
+    tasks_an_hour: float
+    error_rate: float | None
+    recovery_s: float | None
+    utilisation: float | None
+    collaboration: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """From `begin` to `end`, both unix seconds."""
+
+    begin: float
+    end: float
+    nodes: tuple[Sums, ...]
+    all: Sums
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """`error` is what the method missed by on average, so far ahead."""
+
+    at: float
+    value: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeries:
+    node: str
+    name: str
+    #: (unix seconds at the beginning of the step, value); steps with nothing are left out
+    points: tuple[tuple[float, float], ...]
+    #: of the forecast: trend, level, or "" when there is none
+    method: str
+    ahead: tuple[Ahead, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    unit: str
+    step_s: float
+    nodes: tuple[NodeSeries, ...]
+    missing: tuple[Missing, ...]
+
+
+class Metrics:
+    """`client.metrics`. Every method asks the whole mesh, or with `local_only` one node."""
+
+    def __init__(self, home: Callable[[], Any]) -> None:
+        self._home = home
+
+    async def sql(
+        self,
+        sql: str,
+        *,
+        timeout_s: float = 5.0,
+        rows_max: int = 10_000,
+        local_only: bool = False,
+    ) -> Table:
+        """One SELECT, run on each node by itself and united: an average over the mesh is not the
+        average of these averages. `timeout_s` and `rows_max` are of each node.
+
+        Raises Invalid (no SELECT, or a wrong one); when no node answered, what the first one said."""
+        request = metrics_pb2.QueryRequest(
+            sql=sql,
+            timeout_ms=max(1, int(timeout_s * 1000)),
+            rows_max=rows_max,
+            local_only=local_only,
+        )
+        wire, parts = self._home(), dict[str, _Part]()
+        async with aclosing(wire.stream(wire.metrics.Query, request)) as replies:
+            async for reply in replies:
+                parts.setdefault(reply.origin.node, _Part(reply.origin)).add(reply)
+        return _united(list(parts.values()))
+
+    async def top(self, *, local_only: bool = False) -> Top:
+        request = metrics_pb2.TopRequest(local_only=local_only)
+        reply = await self._ask("Top", request)
+        return Top(tuple(_load(each) for each in reply.nodes), _missing(reply.missing))
+
+    async def stats(
+        self, begin: float = 0.0, end: float = 0.0, *, local_only: bool = False
+    ) -> Stats:
+        """From `begin` (0: a day before the end) to `end` (0: now). Raises Invalid."""
+        request = metrics_pb2.StatsRequest(begin=begin, end=end, local_only=local_only)
+        reply = await self._ask("Stats", request)
+        nodes = tuple(_sums(each) for each in reply.nodes)
+        return Stats(reply.begin, reply.end, nodes, _sums(reply.all), _missing(reply.missing))
+
+    async def series(
+        self,
+        series: str,
+        *,
+        capability: str = "",
+        begin: float = 0.0,
+        end: float = 0.0,
+        step_s: float = 0.0,
+        ahead: int = 0,
+        local_only: bool = False,
+    ) -> Series:
+        """From `begin` (0: 15 minutes before the end) to `end` (0: now), one value a step (0: chosen),
+        and a forecast of `ahead` steps, 60 at most. Raises Invalid."""
+        request = metrics_pb2.SeriesRequest(
+            series=series,
+            capability=capability,
+            begin=begin,
+            end=end,
+            step_s=step_s,
+            ahead=ahead,
+            local_only=local_only,
+        )
+        reply = await self._ask("Series", request)
+        nodes = tuple(_node_series(each) for each in reply.nodes)
+        return Series(reply.unit, reply.step_s, nodes, _missing(reply.missing))
+
+    async def _ask(self, method: str, request: Any) -> Any:
+        wire = self._home()
+        return await wire.call(getattr(wire.metrics, method), request, ASKED_S)
+
+
+class _Part:
+    """What one node answered."""
+
+    def __init__(self, origin: metrics_pb2.Origin) -> None:
+        self.node = origin.node
+        self.name = origin.name
+        self.columns: tuple[tuple[str, str], ...] = ()
+        self.rows: list[list[Any]] = []
+        self.truncated = False
+        self.missing: Missing | None = None
+
+    def add(self, reply: metrics_pb2.QueryReply) -> None:
+        if reply.columns:
+            self.columns = tuple((c.name, c.type) for c in reply.columns)
+        if reply.rows:
+            self.rows += json.loads(reply.rows)
+        self.truncated |= reply.truncated
+        if reply.error.code:
+            self.missing = _miss(reply)
+
+
+def _united(parts: list[_Part]) -> Table:
+    parts.sort(key=lambda part: (part.name, part.node))
+    columns = next((part.columns for part in parts if part.columns), ())
+    missing = [part.missing for part in parts if part.missing is not None]
+    whole = [part for part in parts if part.columns == columns and part.missing is None]
+    for part in parts:
+        if part.missing is None and part.columns != columns:
+            why = "its columns are others than those of the rest: it runs another version"
+            missing.append(Missing(part.node, part.name, "refused", why, "see `nova nodes`"))
+    if not whole and missing:
+        first = missing[0]
+        raise errors.from_code(first.code, first.message, first.fix)
+    names = Counter(part.name for part in parts)
+    shown = {
+        part.node: part.name if names[part.name] == 1 else f"{part.name}/{part.node[:8]}"
+        for part in parts
+    }
+    return Table(
+        ("node", *(name for name, _ in columns)),
+        ("VARCHAR", *(kind for _, kind in columns)),
+        tuple((shown[part.node], *row) for part in whole for row in part.rows),
+        tuple(shown[part.node] for part in whole if part.truncated),
+        tuple(missing),
+    )
+
+
+def _miss(said: metrics_pb2.QueryReply | metrics_pb2.Unanswered) -> Missing:
+    origin, error = said.origin, said.error
+    return Missing(origin.node, origin.name, error.code, error.message, error.fix)
+
+
+def _missing(said: Iterable[metrics_pb2.Unanswered]) -> tuple[Missing, ...]:
+    return tuple(_miss(each) for each in said)
+
+
+def _load(pb: metrics_pb2.Load) -> Load:
+    return Load(
+        node=pb.origin.node,
+        name=pb.origin.name,
+        at=pb.at,
+        cpu=pb.cpu,
+        cpu_node=pb.cpu_node,
+        memory_bytes=pb.memory_bytes,
+        memory_free_bytes=pb.memory_free_bytes,
+        load=pb.load,
+        queued=pb.queued,
+        unended=pb.unended,
+        slots=pb.slots,
+        slots_free=pb.slots_free,
+        lag_ms=pb.lag_ms,
+        peers=pb.peers,
+        rate=pb.rate,
+        error_rate=pb.error_rate,
+        capabilities=tuple(
+            CapabilityLoad(c.capability, c.rate, c.failed_rate, c.elapsed_s, c.elapsed_max_s)
+            for c in pb.capabilities
+        ),
+        anomalies=tuple(Anomaly(a.series, a.at, a.value, a.median, a.z) for a in pb.anomalies),
+        recent_rate=tuple(pb.recent_rate),
+        recent_queued=tuple(pb.recent_queued),
+        dropped=pb.dropped,
+    )
+
+
+def _sums(pb: metrics_pb2.Sums) -> Sums:
+    ratios = ("error_rate", "recovery_s", "utilisation", "collaboration")
+    error_rate, recovery_s, utilisation, collaboration = (
+        getattr(pb, name) if pb.HasField(name) else None for name in ratios
+    )
+    return Sums(
+        node=pb.origin.node,
+        name=pb.origin.name,
+        tasks=pb.tasks,
+        done=pb.done,
+        failed=pb.failed,
+        cancelled=pb.cancelled,
+        recovered=pb.recovered,
+        recovered_s=pb.recovered_s,
+        attempts=pb.attempts,
+        away=pb.away,
+        slot_s=pb.slot_s,
+        busy_s=pb.busy_s,
+        tasks_an_hour=pb.tasks_an_hour,
+        error_rate=error_rate,
+        recovery_s=recovery_s,
+        utilisation=utilisation,
+        collaboration=collaboration,
+    )
+
+
+def _node_series(pb: metrics_pb2.NodeSeries) -> NodeSeries:
+    return NodeSeries(
+        pb.origin.node,
+        pb.origin.name,
+        tuple((point.at, point.value) for point in pb.points),
+        pb.method,
+        tuple(Ahead(step.at, step.value, step.error) for step in pb.ahead),
+    )

@@ -1,0 +1,77 @@
+"""What was recorded, for going back in it: bounded, oldest forgotten first. Pure.
+
+A tape is made once when a replay starts; it keeps a picture every so many inputs, so that showing any
+moment folds a few hundred inputs and no more.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nova_console.app.inputs import Input, Looked
+from nova_console.app.model import World
+
+INPUTS_MAX = 20_000
+LOOKS_MAX = 2_000
+FRAME_EVERY = 1_000
+
+
+class Tape:
+    """The inputs in the order of their times, with a picture every FRAME_EVERY of them."""
+
+    def __init__(self, inputs: Sequence[Input], base: World) -> None:
+        self._inputs = sorted(inputs, key=lambda given: given.at)
+        self._times = [given.at for given in self._inputs]
+        self._frames = [base.copy()]
+        running = base.copy()
+        for index, given in enumerate(self._inputs, 1):
+            running.take(given)
+            if index % FRAME_EVERY == 0:
+                self._frames.append(running.copy())
+        self.begin = self._times[0] if self._times else 0.0
+        self.end = self._times[-1] if self._times else 0.0
+
+    def at(self, time: float) -> World:
+        """How things were then; the caller's to keep."""
+        count = bisect_right(self._times, time)
+        frame = count // FRAME_EVERY
+        world = self._frames[frame].copy()
+        for given in self._inputs[frame * FRAME_EVERY : count]:
+            world.take(given)
+        return world
+
+
+class History:
+    def __init__(self) -> None:
+        self._inputs: deque[Input] = deque()
+        self._looks: deque[Looked] = deque()
+        self._base = World()
+
+    def __len__(self) -> int:
+        return len(self._inputs) + len(self._looks)
+
+    def add(self, given: Input) -> None:
+        """Looks at the mesh come every second, so they have a bound of their own."""
+        if isinstance(given, Looked):
+            self._looks.append(given)
+            if len(self._looks) > LOOKS_MAX:
+                self._base.take(self._looks.popleft())
+            return
+        self._inputs.append(given)
+        if len(self._inputs) > INPUTS_MAX:
+            self._base.take(self._inputs.popleft())
+
+    def tape(self) -> Tape:
+        """Of all that is recorded now. Before the first look at the mesh its nodes are known by
+        name only, so they show as stale."""
+        base = self._base.copy()
+        if not base.nodes and self._looks:
+            first = self._looks[0]
+            base.home, base.mesh = first.viewer, first.seen.mesh
+            base.nodes = {
+                view.node: replace(view, slots_free=view.slots) for view in first.seen.nodes
+            }
+        return Tape([*self._inputs, *self._looks], base)

@@ -1,0 +1,132 @@
+"""What the console keeps of a task, and how each thing it hears changes that. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from nova_client import Outcome, Status
+from nova_client.model import TaskView
+
+ENDED = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Children numbered from `first`: `phase` is run (shards), split or merge."""
+
+    first: int
+    count: int
+    phase: str
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """Times are unix seconds, 0 when not known; `node` is where its latest attempt is or was."""
+
+    id: str
+    owner: str
+    capability: str
+    status: Status
+    accepted_at: float
+    parent: str = ""
+    phase: str = "run"
+    node: str = ""
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    attempt: int = 0
+    why: str = ""
+    grown: tuple[Growth, ...] = ()
+    children: int = 0
+    children_done: int = 0
+    #: of `children_done`, those that events told of here
+    children_told: int = 0
+    volatile: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+
+def assigned(row: TaskRow, node: str, at: float) -> TaskRow:
+    return replace(
+        row, status=Status.RUNNING, node=node, started_at=at, attempt=row.attempt + 1, why=""
+    )
+
+
+def retried(row: TaskRow, outcome: Outcome) -> TaskRow:
+    return replace(
+        row,
+        status=Status.BACKOFF,
+        node=outcome.node or row.node,
+        attempt=outcome.attempt,
+        why=_why(outcome),
+    )
+
+
+def finished(row: TaskRow, outcome: Outcome, at: float) -> TaskRow:
+    """The outcome of a parent is that of its last merge: it began when it first grew."""
+    return replace(
+        row,
+        status=outcome.status,
+        node=outcome.node or row.node,
+        started_at=(row.started_at if row.grown else 0.0) or outcome.started_at or row.started_at,
+        ended_at=at,
+        attempt=outcome.attempt or row.attempt,
+        why=_why(outcome),
+    )
+
+
+def grew(row: TaskRow, growth: Growth, at: float) -> TaskRow:
+    grown = (*row.grown, growth)
+    return replace(
+        row,
+        status=row.status if row.ended else Status.RUNNING,
+        grown=grown,
+        children=max(row.children, sum(one.count for one in grown)),
+        started_at=row.started_at or at,
+    )
+
+
+def child_done(row: TaskRow) -> TaskRow:
+    told = row.children_told + 1
+    return replace(row, children_told=told, children_done=max(row.children_done, told))
+
+
+def listed(row: TaskRow | None, view: TaskView) -> TaskRow:
+    """A node was asked about it; what only events tell is kept."""
+    last = view.attempts[-1] if view.attempts else None
+    fresh = TaskRow(
+        id=view.id,
+        owner=view.owner,
+        capability=view.capability,
+        status=view.status,
+        accepted_at=view.accepted_at,
+        parent=view.parent,
+        phase=view.phase,
+        node=view.node,
+        started_at=last.started_at if last else 0.0,
+        ended_at=view.ended_at,
+        attempt=last.attempt if last else 0,
+        why=view.failure.message if view.failure else "",
+        children=view.children_total,
+        children_done=view.children_done,
+        volatile=view.options.durability == "volatile",
+    )
+    if row is None:
+        return fresh
+    return replace(
+        fresh,
+        grown=row.grown,
+        parent=fresh.parent or row.parent,
+        node=fresh.node or row.node,
+        started_at=fresh.started_at or row.started_at,
+        attempt=max(fresh.attempt, row.attempt),
+        children=max(fresh.children, row.children),
+        children_done=max(fresh.children_done, row.children_done),
+        children_told=row.children_told,
+    )
+
+
+def _why(outcome: Outcome) -> str:
+    return outcome.failure.message if outcome.failure else ""

@@ -1,0 +1,55 @@
+"""A task and what grew from it, as a plan of steps. Pure."""
+
+from __future__ import annotations
+
+from nova_client import Status
+
+from nova_console.app.model import World
+from nova_console.app.steps import Plan, State, Step
+from nova_console.app.task_row import TaskRow
+
+_STATES: dict[Status, State] = {
+    Status.RUNNING: "running",
+    Status.DONE: "done",
+    Status.FAILED: "failed",
+    Status.CANCELLED: "cancelled",
+}
+
+
+def plan_of(world: World, row: TaskRow) -> Plan:
+    """Shards need the split, a merge the parts it joins; a task that never split is one step."""
+    steps: list[Step] = []
+    split: tuple[str, ...] = ()
+    shards = 0
+    for child, growth in world.children(row):
+        label, needs = growth.phase, ()
+        match growth.phase:
+            case "split":
+                split = (*split, child.id)
+            case "run":
+                label, needs, shards = f"shard {shards}", split, shards + 1
+            case _:
+                needs = growth.parts
+        steps.append(_step(child, label, growth.phase, needs))
+    return Plan(steps or [_step(row, row.capability, row.capability, ())])
+
+
+def split_tasks(world: World) -> list[TaskRow]:
+    """Those that became many, newest first."""
+    return [row for row in reversed(world.tasks.values()) if row.grown]
+
+
+def _step(row: TaskRow, label: str, kind: str, needs: tuple[str, ...]) -> Step:
+    state = _STATES.get(row.status, "waiting")
+    return Step(
+        id=row.id,
+        label=label,
+        kind=kind,
+        needs=needs,
+        state=state,
+        place=row.node if state != "waiting" else "",
+        started_at=row.started_at if state != "waiting" else 0.0,
+        ended_at=row.ended_at,
+        tries=row.attempt,
+        note=row.why,
+    )

@@ -1,0 +1,74 @@
+"""How a capability answers where a plain value will not do: what it may raise, and what it may return.
+
+Rule: standard library only; authors import these from `nova_node.capability`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Fatal(Exception):
+    """Raise it when another attempt would fail too. `fix` tells the caller what to do about it."""
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.fix = fix
+
+
+class BadArgument(Fatal):
+    """The call does not fit the capability's parameters."""
+
+
+class Failed(Exception):
+    """Raise it to fail with a code of your own, a word that programs can tell apart. `traceback` is
+    shown in place of the capability's own."""
+
+    def __init__(
+        self, code: str, message: str, fix: str = "", retryable: bool = False, traceback: str = ""
+    ) -> None:
+        super().__init__(message)
+        if not _CODE.fullmatch(code):
+            raise ValueError(f"{code[:100]!r} is no code: use lower-case letters, digits and _")
+        self.code, self.fix, self.retryable, self.traceback = code, fix, retryable, traceback
+
+
+class NotOffered(Exception):
+    """Raised by a check: why this node does not offer the capability, and what to do about it."""
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.fix = fix
+
+
+class Shards:
+    """Returned in place of a result: the arguments of the calls that make it up together."""
+
+    def __init__(self, calls: Iterable[Mapping[str, object]]) -> None:
+        self.calls = calls
+
+
+class Produced(NamedTuple):
+    """A result and files beside it, by name: bytes, or the path of a local file, which is read when
+    the function has returned. Names are relative paths with `/`."""
+
+    value: object
+    files: Mapping[str, bytes | os.PathLike[str]]
+
+
+class Offer(NamedTuple):
+    """What a check found: labels that the node then carries. A local capability is offered only to
+    tasks that were submitted to this very node."""
+
+    labels: Mapping[str, str] = _NOTHING
+    local: bool = False
+
+
+NO_OFFER = Offer()

@@ -1,0 +1,147 @@
+"""The tables of a node's history: what each column means, and how lines of the spool become rows.
+
+A line holds many rows by column: a list for each column, or one value that all of its rows share.
+Times travel as whole microseconds since 1970 and are TIMESTAMP in UTC in the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+Line = Mapping[str, Any]
+
+TIME = "TIMESTAMP"
+
+
+class Column(NamedTuple):
+    name: str
+    type: str
+    doc: str
+    #: all rows of a line have the same value
+    shared: bool = False
+
+
+class Table(NamedTuple):
+    name: str
+    doc: str
+    #: the column that days are cut by
+    at: str
+    columns: tuple[Column, ...]
+    #: SQL of columns that are not stored: name, type, expression, meaning
+    derived: tuple[tuple[str, str, str, str], ...] = ()
+
+
+def shared(name: str, type: str, doc: str) -> Column:
+    return Column(name, type, doc, True)
+
+
+SAMPLES = Table(
+    "samples",
+    "the node, once a second",
+    "time",
+    (
+        Column("time", TIME, "when"),
+        Column("cpu", "DOUBLE", "share of the host's processors in use, 0 to 1"),
+        Column("cpu_node", "DOUBLE", "processors that the node's own process used"),
+        Column("memory_bytes", "BIGINT", "resident memory of the node's own process"),
+        Column("memory_free_bytes", "BIGINT", "memory of the host that can still be had"),
+        Column("load", "DOUBLE", "the host's load average over one minute"),
+        Column("queued", "INTEGER", "attempts that wait for a slot here"),
+        Column("unended", "INTEGER", "tasks of this owner that have not ended"),
+        Column("slots", "INTEGER", "attempts that can run at once"),
+        Column("slots_free", "INTEGER", "of them idle"),
+        Column("lag_ms", "DOUBLE", "how late the event loop ran"),
+        Column("peers", "INTEGER", "other nodes that are alive"),
+        Column("done", "INTEGER", "tasks of this owner that ended well since the sample before"),
+        Column("failed", "INTEGER", "that became dead letters"),
+        Column("retried", "INTEGER", "attempts that ended without a result"),
+    ),
+)
+
+RATES = Table(
+    "rates",
+    "one row a second for each capability with tasks that ended",
+    "time",
+    (
+        Column("time", TIME, "when"),
+        Column("capability", "VARCHAR", "its name"),
+        Column("done", "INTEGER", "tasks that ended well in this second"),
+        Column("failed", "INTEGER", "that failed or were cancelled"),
+        Column("elapsed_s", "DOUBLE", "mean of how long their last attempts ran"),
+        Column("elapsed_max_s", "DOUBLE", "the longest of them"),
+        Column("total_s", "DOUBLE", "mean from acceptance to the end"),
+    ),
+)
+
+TASKS = Table(
+    "tasks",
+    "tasks of this owner that ended, parts of larger ones included",
+    "ended_at",
+    (
+        Column("seq", "BIGINT", "number of the event that told its end"),
+        shared("batch", "BIGINT", "number of the first task of its submit"),
+        shared("capability", "VARCHAR", "what was run"),
+        shared("phase", "VARCHAR", "run, split or merge"),
+        shared("submitter", "VARCHAR", "who asked: role/id; empty without identity"),
+        shared("priority", "INTEGER", "0 to 9"),
+        shared("durability", "VARCHAR", "journaled or volatile"),
+        shared("accepted_at", TIME, "when the submit was accepted"),
+        Column("ended_at", TIME, "when the end was recorded"),
+        Column("no", "BIGINT", "its number"),
+        Column("parent_no", "BIGINT", "number of the task it is a part of; 0: none"),
+        Column("status", "VARCHAR", "done, failed or cancelled"),
+        Column("worker", "VARCHAR", "id of the node of the last attempt; empty: none began"),
+        Column("attempts", "INTEGER", "how many were made"),
+        Column("started_at", TIME, "when the last attempt was assigned"),
+        Column("elapsed_s", "DOUBLE", "how long the last attempt ran"),
+        Column("code", "VARCHAR", "why it failed (docs/errors.md); empty: it did not"),
+        Column("failed_at", TIME, "end of the first attempt without a result; NULL: none"),
+    ),
+    (
+        ("id", "VARCHAR", "{tag} || '-' || no", "its id"),
+        ("away", "BOOLEAN", "worker <> '' AND worker <> {me}", "it ran on another node"),
+    ),
+)
+
+EVENTS = Table(
+    "events",
+    "what happened, without arguments, results and output",
+    "time",
+    (
+        Column("time", TIME, "when"),
+        Column("seq", "BIGINT", "its number among this owner's events; 0: it has none"),
+        Column(
+            "kind", "VARCHAR", "accepted, assigned, retried, grown, finished, peer_changed, anomaly"
+        ),
+        Column("batch", "BIGINT", "number of the first task of its submit; 0: none"),
+        Column("no", "BIGINT", "number of the (first) task; 0: none"),
+        Column("count", "INTEGER", "tasks it is about"),
+        Column("worker", "VARCHAR", "id of the other node it is about; empty: none"),
+        Column("detail", "VARCHAR", "the rest, as JSON"),
+    ),
+)
+
+MEMBERS = Table(
+    "members",
+    "each change of another node as this one saw it",
+    "time",
+    (
+        Column("time", TIME, "when"),
+        Column("peer", "VARCHAR", "id of the other node"),
+        Column("name", "VARCHAR", "what people call it"),
+        Column("state", "VARCHAR", "alive, suspect, dead or left"),
+        Column("why", "VARCHAR", "what is known of the reason"),
+    ),
+)
+
+TABLES: dict[str, Table] = {t.name: t for t in (SAMPLES, RATES, TASKS, EVENTS, MEMBERS)}
+
+
+def row_count(line: Line) -> int:
+    lists = [cast("list[Any]", each) for each in line.values() if isinstance(each, list)]
+    return len(lists[0]) if lists else 0
+
+
+def micros(time: float) -> int:
+    return int(time * 1e6)

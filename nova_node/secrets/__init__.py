@@ -1,0 +1,1 @@
+"""What capabilities need and nobody may read: stored, found by reference, kept out of all that is told."""

@@ -1,0 +1,5 @@
+"""`python -m nova_sandbox`."""
+
+from nova_sandbox.cli import main
+
+main()

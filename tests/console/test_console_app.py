@@ -1,0 +1,493 @@
+"""The console's behaviour: every state of a view, keys, deeds, reconnects, several meshes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nova_client import Invalid, Status, event
+from nova_console.app import actions, settings, themes
+from nova_console.app.app import Console
+from nova_console.app.settings import Settings
+from support.console_world import (
+    NOW,
+    FakeMesh,
+    console,
+    failed,
+    node,
+    node_id,
+    shows,
+    split_story,
+    task,
+    text,
+)
+
+Scene = Callable[[Any, Console, FakeMesh], Awaitable[None]]
+
+
+def play(scene: Scene, mesh: FakeMesh, size: tuple[int, int] = (120, 40), **options: Any) -> None:
+    """The scene, on a console that is shown."""
+
+    async def main() -> None:
+        mesh.__post_init__()  # its events belong to this loop
+        app = console(mesh, **options)
+        async with app.run_test(size=size) as pilot:
+            await scene(pilot, app, mesh)
+
+    asyncio.run(main())
+
+
+def small_mesh(**changes: Any) -> FakeMesh:
+    return FakeMesh(nodes=[node(i) for i in range(3)], **changes)
+
+
+# ---------------------------------------------------------------- states
+
+
+VIEWS = [str(number) for number in range(1, 7)]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_says_that_it_waits(view: str) -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        mesh.speaks.clear()
+        await pilot.press(view)
+        await shows(app, "… asking", pilot=pilot)
+
+    play(scene, small_mesh())
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_says_what_is_wrong_and_what_to_do(view: str) -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press(view)
+        await shows(
+            app, "OFFLINE", "no node answers at 127.0.0.1:7600", "fix: start one", pilot=pilot
+        )
+
+    play(scene, small_mesh(down={"127.0.0.1:7600"}))
+
+
+@pytest.mark.parametrize(
+    ("view", "says"),
+    [
+        ("1", ["node-00"]),
+        ("2", ["no tasks", "nova run core.sleep"]),
+        ("3", ["no dead letters", "set aside here"]),
+        ("4", ["no events yet", "as tasks are run"]),
+        ("5", ["no task was split yet", "nova run text.wordcount"]),
+        ("6", ["core.echo", "splits; Counts words."]),
+    ],
+)
+def test_an_empty_view_says_what_to_do_next(view: str, says: list[str]) -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
+        await pilot.press(view)
+        await shows(app, *says, pilot=pilot)
+
+    play(scene, small_mesh())
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_node_that_goes_away_leaves_the_view_and_comes_back(view: str) -> None:
+    """What was known stays, is marked stale, and goes on when the node answers again."""
+
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
+        await pilot.press(view)
+        mesh.down = {f"127.0.0.1:{7600 + i}" for i in range(3)}
+        await shows(app, "OFFLINE", "again in", "○ 3 stale", "o another node", pilot=pilot)
+        mesh.down = set()
+        await pilot.press("r")
+        await shows(app, "LIVE", "3/3 up", pilot=pilot)
+
+    play(scene, small_mesh(tasks=[task(1), failed(2)]))
+
+
+def test_data_that_is_old_is_told_as_old() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", "3/3 up", pilot=pilot)
+        mesh.speaks.clear()
+        mesh.now = NOW + 30
+        await shows(app, "data 30.0s old", "○ 3 stale", pilot=pilot)
+        mesh.speaks.set()
+        await shows(app, "data 0ms old", "3/3 up", pilot=pilot)
+
+    play(scene, small_mesh())
+
+
+def test_another_node_takes_over() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", "3/3 up", pilot=pilot)
+        mesh.down = {"127.0.0.1:7600"}
+        await shows(app, "OFFLINE", pilot=pilot)
+        await pilot.press("o")
+        await shows(app, "LIVE", "3/3 up", pilot=pilot)
+        assert app.tab.live.address != "127.0.0.1:7600"
+
+    play(scene, small_mesh())
+
+
+def test_an_odd_failure_of_a_client_does_not_end_the_console() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "OFFLINE", "ValueError: odd", pilot=pilot)
+        assert app.is_running
+
+    mesh = small_mesh()
+
+    def odd(address: str) -> Any:
+        raise ValueError("odd")
+
+    mesh.open = odd
+    play(scene, mesh)
+
+
+# ---------------------------------------------------------------- keys
+
+
+def test_keys_go_from_view_to_view_and_back() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", "node-02", pilot=pilot)
+        await pilot.press("enter")
+        await shows(app, "Mesh ▸ node-00", "the node asked", pilot=pilot)
+        await pilot.press("escape", "2", "enter")
+        await shows(app, "Tasks ▸ n0000000-1", "ATTEMPTS", "one line", pilot=pilot)
+        await pilot.press("4", "question_mark")
+        await shows(app, "Help", "MOVING", pilot=pilot)
+        await pilot.press("escape")
+        await shows(app, "▸ lab ▸ Events", pilot=pilot)
+
+    play(scene, small_mesh(tasks=[task(1)]))
+
+
+def test_arrows_select_the_nearest_node_that_way() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", "node-02", pilot=pilot)
+        seen = {_selected(app)}
+        for key in ("up", "down", "left", "right", "h", "j", "k", "l"):
+            await pilot.press(key)
+            seen.add(_selected(app))
+        assert len(seen) == 3
+
+    play(scene, small_mesh())
+
+
+def _selected(app: Console) -> str:
+    return app.query_one("MeshPane").selected  # pyright: ignore
+
+
+def test_a_filter_narrows_while_it_is_typed_and_escape_ends_it() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("2")
+        await shows(app, "2 shown", pilot=pilot)
+        await pilot.press("slash", *"luck")
+        await shows(app, "1 shown", "no luck 2", pilot=pilot)
+        await pilot.press("enter")
+        assert "1 shown" in await shows(app, "Tasks / luck", pilot=pilot)
+        await pilot.press("escape")
+        await shows(app, "2 shown", pilot=pilot)
+        await pilot.press("slash", *"!luck", "enter")
+        assert "no luck" not in (await shows(app, "1 shown", pilot=pilot)).replace("/ !luck", "")
+
+    play(scene, small_mesh(tasks=[task(1), failed(2)]))
+
+
+def test_a_filter_that_stands_asks_the_mesh_for_what_is_not_kept() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("2")
+        await shows(app, "1 shown", pilot=pilot)
+        mesh.tasks.append(failed(2))
+        await pilot.press("slash", *"status:failed cap:core.echo", "enter")
+        await shows(app, "no luck 2", pilot=pilot)
+        assert ((Status.FAILED,), "core.echo") in mesh.asked
+
+    play(scene, small_mesh(tasks=[task(1)]))
+
+
+def test_typed_commands() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
+        for typed, says in (
+            ("t", "▸ lab ▸ Tasks"),
+            ("show n0000000-1", "Tasks ▸ n0000000-1"),
+            ("gantt", "▸ lab ▸ Flow"),
+            ("pause", "PAUSED"),
+            ("pause", "LIVE"),
+            ("fly", "there is no command 'fly'"),
+        ):
+            await pilot.press("escape", "colon", *typed.replace(" ", "\0").split("\0")[0])
+            if " " in typed:
+                await pilot.press("space", *typed.partition(" ")[2])
+            await pilot.press("enter")
+            await shows(app, says, pilot=pilot)
+
+    play(scene, small_mesh(tasks=[task(1)]))
+
+
+def test_themes_change_and_no_colour_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        plain = await shows(app, "LIVE", "● node-01", pilot=pilot)
+        for _ in themes.NAMES:
+            await pilot.press("t")
+            assert await shows(app, "LIVE", pilot=pilot) == plain
+        assert "▸● node-00" in plain  # selected without a colour
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    play(scene, small_mesh())
+
+
+def test_the_theme_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLORFGBG", "0;15")
+    assert themes.fitting() == themes.LIGHT
+    monkeypatch.setenv("COLORFGBG", "15;0")
+    assert themes.fitting() == themes.DARK
+
+
+def test_a_person_s_own_keys() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
+        await pilot.press("x")
+        await shows(app, "▸ lab ▸ Flow", pilot=pilot)
+        await pilot.press("question_mark")
+        await shows(app, "x                     Show Flow", pilot=pilot)
+
+    play(scene, small_mesh(), settings=Settings(keys={"view-flow": "x"}))
+
+
+def test_every_action_has_a_binding_and_stands_in_the_palette() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        for number, (view, _, _) in enumerate(actions.VIEWS, 1):
+            await pilot.press(str(number))
+            listed = {command.title for command in app.get_system_commands(app.screen)}
+            wanted = {a.text for a in actions.ACTIONS if a.view in ("", view)}
+            assert wanted <= listed
+            bound = {b.binding.id for b in app.screen.active_bindings.values()}
+            assert {a.id for a in actions.ACTIONS if a.view == view} <= bound
+
+    play(scene, small_mesh())
+
+
+def test_maximise_and_restore() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", "Node (enter)", pilot=pilot)
+        await pilot.press("f")
+        assert "Node (enter)" not in await shows(app, "Topology", "LIVE", pilot=pilot)
+        await pilot.press("f")
+        await shows(app, "Node (enter)", pilot=pilot)
+
+    play(scene, small_mesh())
+
+
+# ---------------------------------------------------------------- deeds
+
+
+def test_drain_asks_first_and_goes_to_the_node_selected() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", "node-02", pilot=pilot)
+        await pilot.press("D")
+        await shows(app, "Drain node-00?", "nova-node drain --node node-00 --stay", pilot=pilot)
+        await pilot.press("n")
+        await pilot.press("G", "D", "y")
+        await shows(app, "is drained", pilot=pilot)
+        assert len(mesh.drained) == 1
+        assert mesh.drained != [node_id(0)]
+
+    play(scene, small_mesh())
+
+
+def test_cancel_asks_first_and_tells_the_command() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("2")
+        await shows(app, "▶ n0000000-1", pilot=pilot)
+        await pilot.press("c")
+        await shows(app, "Cancel n0000000-1", "nova cancel n0000000-1", pilot=pilot)
+        await pilot.press("escape")
+        assert not mesh.cancelled
+        await pilot.press("c", "y")
+        await shows(app, "is cancelled", pilot=pilot)
+        assert mesh.cancelled == ["n0000000-1"]
+
+    play(scene, small_mesh(tasks=[task(1, Status.RUNNING)]))
+
+
+def test_what_a_node_refuses_is_said() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("colon", *"show", "space", *"nobody-1", "enter")
+        await shows(app, "no task nobody-1; look again", pilot=pilot)
+
+    play(scene, small_mesh())
+
+
+def test_a_task_is_started_from_its_card() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("6")
+        await shows(app, "core.echo value:json", pilot=pilot)
+        await pilot.press("enter")
+        await shows(app, "value*", "how often; int, may stay empty", "fill in what", pilot=pilot)
+        await pilot.press("enter")
+        await shows(app, "value is missing", pilot=pilot)
+        await pilot.press(*"hello", "down", "end", "backspace", "x", "enter")
+        await shows(app, "count takes int", pilot=pilot)
+        await pilot.press("backspace", "7")
+        await shows(app, "nova run core.echo --json-args", pilot=pilot)
+        await pilot.press("enter")
+        await shows(app, "Tasks ▸ n0000000-901", pilot=pilot)
+        assert mesh.submitted == [("core.echo", {"value": "hello", "count": 7, "loud": False})]
+
+    play(scene, small_mesh())
+
+
+def test_a_dead_letter_is_run_again_with_its_arguments() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("3")
+        await shows(app, "no luck 2", pilot=pilot)
+        await pilot.press("a")
+        await shows(app, "Run ▸ core.echo", pilot=pilot)
+        await pilot.press("enter")
+        await shows(app, "Tasks ▸ n0000000-901", pilot=pilot)
+        assert mesh.submitted == [("core.echo", {"value": 2, "count": 1, "loud": False})]
+
+    play(scene, small_mesh(tasks=[task(1), failed(2)]))
+
+
+def test_copy_gives_the_equivalent_command() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("2")
+        await shows(app, "n0000000-1", pilot=pilot)
+        await pilot.press("y")
+        await shows(app, "copied: nova show n0000000-1", pilot=pilot)
+        assert app.clipboard == "nova show n0000000-1"
+
+    play(scene, small_mesh(tasks=[task(1)]))
+
+
+# ---------------------------------------------------------------- live and past
+
+
+def test_events_are_followed_and_unfold() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("4")
+        await shows(app, "LIVE", "no events", pilot=pilot)
+        await mesh.tell(event.PeerChanged(node_id(1), "node-01", "suspect", "silent"))
+        await shows(app, "peer node-01 is suspect  silent", "following", pilot=pilot)
+        await mesh.tell(event.PeerChanged(node_id(2), "node-02", "dead", "gone"), owner=1)
+        await shows(app, "node-01", "peer node-02 is dead", "of 3 nodes", pilot=pilot)
+        await pilot.press("enter")
+        await shows(app, '"kind": "peerchanged"', '"why": "gone"', pilot=pilot)
+
+    play(scene, small_mesh())
+
+
+def test_a_pause_holds_what_is_shown_and_live_goes_on_below() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("4")
+        await shows(app, "LIVE", "no events", pilot=pilot)
+        await pilot.press("space")
+        await mesh.tell(event.PeerChanged(node_id(1), "node-01", "suspect", "silent"))
+        while not app.tab.live.events:
+            await asyncio.sleep(0.01)
+        assert "suspect" not in (await shows(app, "PAUSED", pilot=pilot)).replace("▲ suspect", "")
+        await pilot.press("space")
+        await shows(app, "LIVE", "peer node-01 is suspect", pilot=pilot)
+
+    play(scene, small_mesh())
+
+
+def test_a_replay_plays_moves_every_view_and_changes_nothing() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        for at, fact in split_story():
+            await mesh.tell(fact, at=at)
+        await pilot.press("5")
+        await shows(app, "5/8", pilot=pilot)
+        await pilot.press("z")
+        await shows(app, "REPLAY", pilot=pilot)
+        for _ in range(12):
+            await pilot.press("less_than_sign")
+        await shows(app, "no task was split yet", pilot=pilot) if False else None
+        await pilot.press("2")
+        assert app.tab.replay is not None
+        app.tab.replay.seek(NOW - 29)
+        await shows(app, "▶ n0000000-1", "0/1 parts", pilot=pilot)
+        await pilot.press("c")
+        await shows(app, "this is the past", pilot=pilot)
+        for _ in range(6):
+            await pilot.press("plus")
+        await pilot.press("space")
+        await shows(app, "6/9 parts", pilot=pilot)
+        await pilot.press("z")
+        await shows(app, "LIVE", pilot=pilot)
+        assert not mesh.cancelled
+
+    play(scene, small_mesh())
+
+
+def test_several_meshes_are_tabs() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", "[  lab", pilot=pilot)
+        await pilot.press("right_square_bracket")
+        assert app.active == 1
+        await shows(app, "LIVE", "3/3 up", pilot=pilot)
+        assert app.tab.live.home == node_id(1)
+
+    async def main() -> None:
+        mesh = small_mesh()
+        app = console(mesh, "127.0.0.1:7600", "127.0.0.1:7601")
+        async with app.run_test(size=(120, 40)) as pilot:
+            await scene(pilot, app, mesh)
+
+    asyncio.run(main())
+
+
+def test_a_flow_step_opens_its_task() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        for at, fact in split_story():
+            await mesh.tell(fact, at=at)
+        await pilot.press("5")
+        await shows(app, "shard 7", pilot=pilot)
+        await pilot.press("down", "enter")
+        await shows(app, "Tasks ▸ n0000000-3", pilot=pilot)
+
+    play(scene, small_mesh(tasks=[]))
+
+
+# ---------------------------------------------------------------- settings
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("theme = 'pink'", "there is no theme 'pink'"),
+        ("keys = 1", "keys is a table"),
+        ("[keys]\nfly = 'x'", "there is no action 'fly'"),
+        ("[keys]\nquit = 1", "the key of quit is a text"),
+        ("colour = 1", "there is no setting 'colour'"),
+        ("theme =", "is not TOML"),
+    ],
+)
+def test_wrong_settings_name_the_fix(tmp_path: Path, written: str, says: str) -> None:
+    file = tmp_path / "console.toml"
+    file.write_text(written)
+    with pytest.raises(Invalid) as error:
+        settings.read(file, themes.NAMES, [a.id for a in actions.ACTIONS])
+    assert says in error.value.message
+    assert error.value.fix
+
+
+def test_settings_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "console.toml"
+    known = [a.id for a in actions.ACTIONS]
+    assert settings.read(file, themes.NAMES, known) == Settings()
+    file.write_text("theme = 'nova-light'\n[keys]\nquit = 'ctrl+q'\n")
+    assert settings.read(file, themes.NAMES, known) == Settings(themes.LIGHT, {"quit": "ctrl+q"})
+
+
+def test_the_screen_is_read_whole() -> None:
+    """What the other tests stand on."""
+
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        assert len(text(app).splitlines()) == 40
+
+    play(scene, small_mesh())
