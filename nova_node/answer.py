@@ -41,9 +41,10 @@ class Failed(Exception):
 
 
 class NotOffered(Exception):
-    """Raised by a check: why this node does not offer the capability, and what to do about it."""
+    """Raised by a check: why this node does not offer the capability, and what to do about it. Without
+    a message, because its owner wants it so, nobody is told."""
 
-    def __init__(self, message: str, fix: str = "") -> None:
+    def __init__(self, message: str = "", fix: str = "") -> None:
         super().__init__(message)
         self.fix = fix
 

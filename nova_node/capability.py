@@ -101,10 +101,11 @@ class Capability(Generic[P, R]):
         limits: Limits,
         doc: str,
         check: Check,
+        after_kill: Callable[[], None] | None,
     ) -> None:
         self.function: Callable[..., Any] = function
         self.name, self.version, self.limits, self.doc = name, version, limits, doc
-        self.check = check
+        self.check, self.after_kill = check, after_kill
         self.params = _params(name, function)
         self.splitter: Callable[..., Iterable[Mapping[str, object]]] | None = None
         self.merger: Callable[[Iterator[Any]], Any] | None = None
@@ -197,10 +198,12 @@ def capability(
     limits: Limits = NODE_LIMITS,
     doc: str = "",
     check: Check = lambda: NO_OFFER,
+    after_kill: Callable[[], None] | None = None,
 ) -> Callable[[Callable[P, R]], Capability[P, R]]:
     """Make a function a capability named `area.verb`. Raises TypeError when it cannot be one.
 
-    `check` is called when a node finds out what it can offer; it has 20 s, and may raise NotOffered."""
+    `check` is called when a node finds out what it can offer; it has 20 s, and may raise NotOffered.
+    `after_kill` is called, in a thread, in the process that replaces one that was killed in here."""
     if not _NAME.fullmatch(name):
         raise TypeError(f"{name[:100]!r} is no capability name: use area.verb in lower case")
     if not 0 < len(version) <= 32:
@@ -208,7 +211,7 @@ def capability(
 
     def make(function: Callable[P, R]) -> Capability[P, R]:
         text = doc or _clean(function.__doc__ or "")
-        return Capability(function, name, version, limits, text, check)
+        return Capability(function, name, version, limits, text, check, after_kill)
 
     return make
 

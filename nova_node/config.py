@@ -6,6 +6,7 @@ An unknown key is refused with the nearest known one.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ CONFIG_FILE_MAX_BYTES = 1 << 20
 
 INSECURE_BIND_VARIABLE = "NOVA_TEST_ALLOW_INSECURE_BIND"
 INSECURE_BIND_VALUE = "yes-only-in-tests"
+
+_TOLD = re.compile(r"name|sandbox\..*")
 
 SECRET_VARIABLES = "NOVA_SECRET_"
 """How variables begin that hold secrets for tasks."""
@@ -71,6 +74,8 @@ class WorkConfig:
     limits: Limits
     #: what members of each role may have it run
     policy: tuple[CapabilityRule, ...]
+    #: settings that capabilities may ask for
+    told: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +310,7 @@ def _compose(values: Mapping[str, Any]) -> NodeConfig:
                 values["limits.output_bytes"],
             ),
             values["policy"],
+            {key: value for key, value in values.items() if _TOLD.fullmatch(key)},
         ),
         queues=QueueConfig(
             values["queues.tasks_max"], values["queues.mailbox_max"], values["queues.watch_max"]

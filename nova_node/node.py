@@ -137,6 +137,7 @@ class Node:
             config.work.capabilities,
             config.work.limits,
             functools.partial(take_back, self._blobs),
+            config.work.told,
         )
         self._engine = Engine(
             self._data.node,
@@ -248,11 +249,13 @@ class Node:
         """The card; its version is a hash of what it says."""
         for warning in warnings:
             log.warning("%s", warning)
+        labels = dict(pair for each in capabilities for pair in each.labels)
+        labels |= dict(self._config.work.labels)
         card = Card(
             self._data.node,
             0,
             tuple(capabilities),
-            self._config.work.labels,
+            tuple(sorted(labels.items())),
             self._config.work.slots,
             os.cpu_count() or 1,
             psutil.virtual_memory().total,

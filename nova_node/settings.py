@@ -24,6 +24,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _SECRET_SOURCE = re.compile(r"((env|keyring):|file:/)[^\0\n]{1,255}")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9._/:@+-]{0,63}")
+_IMAGE = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": GIB, "TIB": 1 << 40}
 
 
@@ -152,6 +153,30 @@ def _secret_sources(raw: object) -> tuple[str, ...]:
     return tuple(patterns)
 
 
+def _images(raw: object) -> tuple[str, ...]:
+    names = _texts(raw)
+    if not names or any(not _IMAGE.fullmatch(name) for name in names):
+        raise ValueError(
+            "must be names of images, up to 40 small letters, digits, '.', '_' and '-'"
+        )
+    return tuple(names)
+
+
+def _choice(*words: str) -> Callable[[object], str]:
+    def read(raw: object) -> str:
+        if raw not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return str(raw)
+
+    return read
+
+
+def _engine(raw: object) -> str:
+    if not isinstance(raw, str) or (raw and not raw.startswith("unix:///")):
+        raise ValueError("must be unix:///PATH, or empty for $DOCKER_HOST or the usual socket")
+    return raw
+
+
 def _rules(raw: object) -> tuple[CapabilityRule, ...]:
     return tuple(parse_rule(text) for text in _texts(raw))
 
@@ -244,6 +269,36 @@ SETTINGS = (
         _rules,
         _constant(DEFAULT_RULES),
         "ROLE CAPABILITY [LABEL=VALUE ...]: what members may have this node run; the rest is refused",
+    ),
+    Setting(
+        "sandbox.runtime",
+        _choice("docker", "process", "off"),
+        _constant("docker"),
+        "what keeps foreign code in: docker; process, which is no boundary; off runs none",
+    ),
+    Setting(
+        "sandbox.images",
+        _images,
+        _constant(("host",)),
+        "images that programs may ask for; the first is the default",
+    ),
+    Setting(
+        "sandbox.tier",
+        _choice("trusted", "untrusted"),
+        _constant("trusted"),
+        "trusted: one's own code (runc); untrusted: anybody's (gVisor's runsc)",
+    ),
+    Setting(
+        "sandbox.engine",
+        _engine,
+        _constant(""),
+        "unix:///PATH of the engine, where it is not usual",
+    ),
+    Setting(
+        "sandbox.share_process",
+        _boolean,
+        _constant(False),
+        "whether other nodes may have code run here by the runtime process",
     ),
     Setting("limits.wall_s", _seconds(0.001, 86_400), _constant(300.0), "wall time of an attempt"),
     Setting("limits.cpu_s", _seconds(0.001, 86_400), _constant(300.0), "cpu time of an attempt"),

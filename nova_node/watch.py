@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from nova_node.core.errors import Overloaded
 from nova_node.core.events import (
     Accepted,
     Assigned,
@@ -17,6 +18,7 @@ from nova_node.core.events import (
 
 RECENT_MAX = 8192
 RECENT_BYTES_MAX = 32 << 20
+UNSENT_BYTES_MAX = 32 << 20
 ITEM_BYTES = 400
 
 Offer = Callable[[Sequence[Event]], None]
@@ -65,6 +67,47 @@ class Watch:
         return held, self._recent[0][0].seq if self._recent else self.seq + 1
 
 
+class Backlog:
+    """What waits for one watcher. Past its bound all of it is dropped, which `take` tells."""
+
+    def __init__(self, events_max: int) -> None:
+        self._events_max = events_max
+        self._events: deque[tuple[Event, int]] = deque()
+        self._size_bytes = 0
+        self._overrun = False
+
+    def __bool__(self) -> bool:
+        """Whether there is something to take."""
+        return self._overrun or bool(self._events)
+
+    def add(self, events: Sequence[Event]) -> None:
+        """What finds nothing waiting is taken in whole, however much it is."""
+        if self._overrun:
+            return
+        waited = bool(self._events)
+        for event in events:
+            size_bytes = size_bytes_of(event)
+            self._events.append((event, size_bytes))
+            self._size_bytes += size_bytes
+        much = len(self._events) > self._events_max or self._size_bytes > UNSENT_BYTES_MAX
+        if waited and much:
+            self._events.clear()
+            self._overrun = True
+
+    def take(self, bytes_max: int) -> list[Event]:
+        """The next events, about so many bytes, one at least. Raises NovaError (slow)."""
+        if self._overrun:
+            raise Overloaded("the watcher is too slow", "resume from the last seq", "slow")
+        taken: list[Event] = []
+        left_bytes = bytes_max
+        while self._events and left_bytes > 0:
+            event, size_bytes = self._events.popleft()
+            self._size_bytes -= size_bytes
+            left_bytes -= size_bytes
+            taken.append(event)
+        return taken
+
+
 def size_bytes_of(event: Event) -> int:
     """About what the event keeps alive in memory."""
     fact = event.fact
@@ -73,7 +116,9 @@ def size_bytes_of(event: Event) -> int:
         return ITEM_BYTES * len(outcomes) + sum([len(o.value.data) for o in outcomes if o.value])
     if isinstance(fact, Accepted):
         calls = [c for group in fact.groups for c in group.calls]
-        return ITEM_BYTES * len(calls) + sum([c.size_bytes for c in calls if c.inputs])
+        return ITEM_BYTES * len(calls) + sum(
+            [c.size_bytes if c.inputs else len(c.args) for c in calls]
+        )
     if isinstance(fact, Assigned):
         return ITEM_BYTES + 64 * len(fact.fences)
     return ITEM_BYTES

@@ -13,7 +13,7 @@ from nova_proto.v1 import nodes_pb2, task_pb2, tasks_pb2
 
 from nova_client import backoff, decode, encode, errors, event, find, model
 from nova_client.encode import Spec
-from nova_client.files import Packer, walk
+from nova_client.files import Packer, unpack, walk
 from nova_client.model import BlobRef, Files, InputSource, Options, Status, SubmitOptions
 from nova_client.task import Batch, Task
 
@@ -314,6 +314,12 @@ class Client:
     async def get_blob(self, ref: BlobRef) -> bytes:
         """The checked bytes. Raises NotFound when no node that should hold it does."""
         return await self._opened_wires().get_blob(ref)
+
+    async def get_files(self, files: Files, folder: str | Path) -> None:
+        """Save the files of an outcome below a folder, which is made. Raises NotFound, or Invalid:
+        there is such a file already."""
+        data = await self.get_blob(files.blobs[0]) if files.blobs else b""
+        await asyncio.to_thread(unpack, files, data, Path(folder))
 
     async def fetch(self, ref: BlobRef) -> Any:
         """What the blob holds: a JSON value or bytes."""

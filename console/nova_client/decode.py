@@ -46,6 +46,13 @@ def blob(message: task_pb2.BlobRef) -> model.BlobRef:
     return model.BlobRef(message.id, message.size_bytes, is_json, tuple(message.holders))
 
 
+def files(message: task_pb2.Value) -> model.Files:
+    if not message.HasField("pack"):
+        return model.NO_FILES
+    extents = (model.Extent(e.name, e.blob_id, e.offset, e.size_bytes) for e in message.files)
+    return model.Files(tuple(extents), (blob(message.pack),))
+
+
 def failure(message: task_pb2.Error) -> model.Failure | None:
     if not message.code and not message.message:
         return None
@@ -64,6 +71,7 @@ def outcome(owner: str, message: task_pb2.Outcome) -> model.Outcome:
         node=message.node,
         started_at=message.started_at,
         elapsed_us=message.elapsed_us,
+        files=files(message.value),
     )
 
 
@@ -118,6 +126,7 @@ def task_view(message: tasks_pb2.TaskView) -> model.TaskView:
         children_total=message.children_total,
         node=message.node,
         submitter=message.submitter,
+        files=files(message.value),
     )
 
 

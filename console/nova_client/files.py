@@ -93,6 +93,27 @@ class Packer:
         return Files(tuple(extents), (blob,))
 
 
+def unpack(files: Files, data: bytes, folder: Path) -> None:
+    """Write files whose blob holds `data` below a folder: never through a link, nor over another.
+
+    Raises Invalid: a name that leads elsewhere, a file that is there, or a disk that takes no more."""
+    for extent in files.extents:
+        name, start = extent.name, extent.offset
+        parts = name.split("/")
+        if any(part in ("", ".", "..") for part in parts) or "\\" in name or not name.isprintable():
+            raise Invalid(f"the task named a file {name[:100]!r}", "do not trust it")
+        path = folder.joinpath(*parts)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(path, flags, 0o644), "wb") as file:
+                file.write(data[start : start + extent.size_bytes])
+        except OSError as error:
+            raise Invalid(
+                f"cannot write {str(path)!r}: {error.strerror}", "give an empty folder"
+            ) from None
+
+
 def _check_text(name: str) -> None:
     try:
         name.encode()

@@ -133,9 +133,13 @@ class Failure:
     traceback: str = ""
 
 
+NO_FILES = Files((), ())
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a task. `value` is the decoded JSON, bytes, or a BlobRef not fetched yet."""
+    """The end of a task. `value` is the decoded JSON, bytes, or a BlobRef not fetched yet. `files`
+    came with it: give them to other tasks, or save them with Client.get_files."""
 
     id: str
     status: Status
@@ -145,6 +149,7 @@ class Outcome:
     node: str = ""
     started_at: float = 0.0
     elapsed_us: int = 0
+    files: Files = NO_FILES
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +164,7 @@ class AttemptView:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """All a node tells of one task. `value` as in Outcome; `inputs` are names only."""
+    """All a node tells of one task. `value` and `files` as in Outcome; `inputs` are names only."""
 
     id: str
     owner: str
@@ -181,6 +186,7 @@ class TaskView:
     node: str
     #: "<role>/<id>"; "" in a mesh without identity
     submitter: str = ""
+    files: Files = NO_FILES
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from nova_client.task import Task
 if TYPE_CHECKING:
     from nova_proto.identity.folder import Credentials
 
+    from nova_client.sync_metrics import SyncMetrics
+
 T = TypeVar("T")
 
 
@@ -206,6 +208,13 @@ class SyncClient:
         """See Client.watch."""
         return self._loop.iterate(self._client.watch(from_seq))
 
+    @property
+    def metrics(self) -> SyncMetrics:
+        """See Client.metrics."""
+        from nova_client.sync_metrics import SyncMetrics
+
+        return SyncMetrics(self._loop.run, self._client.metrics)
+
     def nodes(self) -> model.NodeList:
         """See Client.nodes."""
         return self._loop.run(self._client.nodes())
@@ -235,3 +244,7 @@ class SyncClient:
     def get_blob(self, ref: BlobRef) -> bytes:
         """See Client.get_blob."""
         return self._loop.run(self._client.get_blob(ref))
+
+    def get_files(self, files: Files, folder: str | Path) -> None:
+        """See Client.get_files."""
+        self._loop.run(self._client.get_files(files, folder))

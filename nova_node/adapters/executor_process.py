@@ -13,6 +13,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import psutil
 
@@ -121,7 +122,7 @@ class ProcessExecutor:
 
     # ---- for the slots
 
-    def job_row(self, demand: Demand) -> list[object]:
+    def job_row(self, demand: Demand) -> list[Any]:
         module, _ = self._cards.get((demand.capability, demand.version), ("", None))
         limits = self.limits_of(demand)
         return [
@@ -198,6 +199,8 @@ class _Slot:
         #: by key, those under way that may read blobs
         self._reading: dict[int, Attempt] = {}
         self._ready = False
+        #: name, version and module of what the process before this one was killed in
+        self._after: Sequence[str] = ()
         self._doom: Failure | None = None
         self._output = Output(self._said)
         #: name and value of secrets
@@ -256,7 +259,7 @@ class _Slot:
         while True:
             process = WorkerProcess(self._frames, self._raw)
             try:
-                await process.start(self._executor.setup)
+                await process.start(self._executor.setup, self._after)
                 self._process = process
                 code = await asyncio.shield(process.ended)
                 delay_s = 0.0 if self._ready else min(BACKOFF_S[1], max(BACKOFF_S[0], delay_s * 2))
@@ -275,7 +278,8 @@ class _Slot:
     def _died(self, process: WorkerProcess, code: int) -> None:
         key, _ = process.current()
         was_ready, failure = self._ready, self._doom or _failure(code)
-        inside = any(each == key for each, _ in self._owed)
+        ran = self._find(key)
+        self._after = self._executor.job_row(ran.demand)[:3] if ran else ()
         self._output.end()
         self._guarded = ()
         self._owed.clear()
@@ -284,7 +288,7 @@ class _Slot:
         self._process, self._ready, self._doom = None, False, None
         self._executor.clear_spool(f"{process.pid}-")
         if was_ready:
-            self._executor.post(SlotDied(self._number, key if inside else None, failure))
+            self._executor.post(SlotDied(self._number, key if ran else None, failure))
 
     def _frames(self, frames: list[tuple[Head, bytes]]) -> None:
         ran: list[RanItem] = []

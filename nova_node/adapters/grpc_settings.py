@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NoReturn
 
 import grpc
@@ -9,11 +10,24 @@ import grpc.aio
 from nova_proto.v1 import task_pb2
 
 from nova_node.adapters.wire import failure_from_pb, failure_to_pb
-from nova_node.adapters.wire_checks import MESSAGE_MAX_BYTES
+from nova_node.adapters.wire_checks import MESSAGE_MAX_BYTES, clean
 from nova_node.core import errors
 from nova_node.core.errors import NovaError
 
 ERROR_KEY = "nova-error-bin"
+
+SAID_MAX_CHARS = 512
+"""Of what an error says and of its fix, on the way to a caller: whoever reads it takes 8 KiB of
+metadata, and what was wrong may have come from outside."""
+
+DETAILS_MAX_CHARS = 256
+"""Of the same in gRPC's own words, where a character may take nine bytes."""
+
+METADATA_MAX_BYTES = 16 << 10
+"""With a call; above the half of it gRPC refuses some."""
+
+END_S = 10.0
+"""A caller that reads nothing does not read its end either: by then it is cut off without."""
 
 _COMMON: list[tuple[str, Any]] = [
     ("grpc.max_send_message_length", MESSAGE_MAX_BYTES),
@@ -39,8 +53,11 @@ SERVER_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.server_handshake_timeout_ms", 2_000),
+    # until a caller has agreed to our limits, they do not hold
+    ("grpc.http2.settings_timeout", 2_000),
     ("grpc.max_concurrent_streams", 1_024),
-    ("grpc.max_metadata_size", 8 << 10),
+    ("grpc.max_metadata_size", METADATA_MAX_BYTES // 2),
+    ("grpc.absolute_max_metadata_size", METADATA_MAX_BYTES),
 ]
 
 _STATUS_OF: list[tuple[type[NovaError], grpc.StatusCode]] = [
@@ -66,7 +83,16 @@ async def abort(context: Any, error: NovaError) -> NoReturn:
     """End a call with the error: a gRPC status for everybody, and all of it in the trailer."""
     pb = task_pb2.Error()
     failure_to_pb(error.failure(), pb)
-    await context.abort(_status_of(error), error.message, ((ERROR_KEY, pb.SerializeToString()),))
+    pb.message, pb.fix = clean(pb.message, SAID_MAX_CHARS), clean(pb.fix, SAID_MAX_CHARS)
+    pb.ClearField("traceback")
+    details = clean(pb.message, DETAILS_MAX_CHARS)
+    task = asyncio.current_task()
+    assert task is not None
+    cut = asyncio.get_running_loop().call_later(END_S, task.cancel)
+    try:
+        await context.abort(_status_of(error), details, ((ERROR_KEY, pb.SerializeToString()),))
+    finally:
+        cut.cancel()
     raise AssertionError("abort returns never")
 
 

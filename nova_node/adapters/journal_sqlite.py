@@ -251,7 +251,7 @@ class SqliteJournal:
 
     def forget(self, batches: Iterable[int]) -> None:
         """In chunks; a batch's first events go first, so what a killed process leaves of one has
-        no Accepted."""
+        no Accepted. A journal that is closed meanwhile keeps the rest."""
         wanted = sorted(set(batches))
         try:
             for at in range(0, len(wanted), FORGET_AT_ONCE_BATCHES):
@@ -268,6 +268,8 @@ class SqliteJournal:
         )
         while True:
             with self._writing:
+                if not self._open:
+                    return
                 seqs = self._db.execute(some, batches).fetchall()
                 if not seqs:
                     return
@@ -280,6 +282,8 @@ class SqliteJournal:
     def _shrink(self) -> None:
         while True:
             with self._writing:
+                if not self._open:
+                    return
                 free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
                 if not free:
                     self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -34,7 +34,7 @@ from nova_node.metrics.queries import check_text, check_tree
 from nova_node.metrics.tables import TABLES, TIME, Table
 
 MEMORY_LIMIT = "128MB"
-LINE_MAX_BYTES = 8 << 20
+LINE_MAX_BYTES = 4 << 20
 FETCH_ROWS = 500
 SCHEMA_VERSION = 1
 
@@ -105,6 +105,7 @@ class Store:
                 "threads": 2,
                 "memory_limit": MEMORY_LIMIT,
                 "temp_directory": "",
+                "preserve_insertion_order": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
                 "allow_community_extensions": False,
@@ -320,19 +321,23 @@ def _fetch(cursor: duckdb.DuckDBPyConnection, rows_max: int, emit: Emit) -> bool
 
 def _insert(table: Table) -> str:
     """From a file of lines."""
-    kinds = {c.name: "BIGINT" if c.type == TIME else c.type for c in table.columns}
-    columns = ", ".join(
-        f"{c.name}: '{kinds[c.name]}{'' if c.shared else '[]'}'" for c in table.columns
-    )
-    values = [c.name if c.shared else f"unnest({c.name})" for c in table.columns]
-    shown = [
-        f"make_timestamp({value})" if c.type == TIME else value
-        for c, value in zip(table.columns, values, strict=True)
+    lists = [c.name for c in table.columns if not c.shared]
+    kinds = [
+        f"{c.name}: '{'BIGINT' if c.type == TIME else c.type}{'' if c.shared else '[]'}'"
+        for c in table.columns
     ]
+    shown: list[str] = []
+    for column in table.columns:
+        name = value = column.name
+        if not column.shared:
+            same = f"list_resize({name}, rows, {name}[1])"
+            value = f"unnest(CASE WHEN len({name}) = 1 THEN {same} ELSE {name} END)"
+        shown.append(f"make_timestamp({value})" if column.type == TIME else value)
     return (
-        f"INSERT INTO live_{table.name} SELECT {', '.join(shown)} FROM read_json(?,"
+        f"INSERT INTO live_{table.name} SELECT {', '.join(shown)} FROM (SELECT *,"
+        f" greatest({', '.join(f'len({name})' for name in lists)}) AS rows FROM read_json(?,"
         f" format = 'newline_delimited', ignore_errors = true,"
-        f" maximum_object_size = {LINE_MAX_BYTES}, columns = {{{columns}}})"
+        f" maximum_object_size = {LINE_MAX_BYTES}, columns = {{{', '.join(kinds)}}}))"
     )
 
 

@@ -188,7 +188,6 @@ def main() -> int:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # a terminal's is for the node, which ends this one
-    os.environ["TZ"] = "UTC"
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     folder, me, rules = Path(sys.argv[1]), sys.argv[2], Rules(**json.loads(sys.argv[3]))

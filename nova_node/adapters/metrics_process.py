@@ -119,23 +119,21 @@ class History:
         if len(self._asked) >= AT_ONCE_MAX:
             raise Overloaded(f"{AT_ONCE_MAX} questions wait for the history", "ask again later")
         told = False
-        while True:
+        for last in (False, True):
             try:
                 async with aclosing(self._try(question, timeout_s)) as frames:
                     async for frame in frames:
                         told = True
                         yield frame
                 return
-            except _Gone as error:
-                # it ended for reasons of another question: once more, in a new one
-                if told or question.get("again"):
-                    raise Unavailable(error.message, error.fix) from None
-                question = {**question, "again": True}
-                await asyncio.wait({asyncio.ensure_future(self.gone())}, timeout=STOP_S)
+            except _Gone:
+                # it may have ended for another question: once more, to a new process
+                if told or last:
+                    raise
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.gone(), STOP_S)
 
-    async def _try(
-        self, question: dict[str, Any], timeout_s: float
-    ) -> AsyncGenerator[Frame, None]:
+    async def _try(self, question: dict[str, Any], timeout_s: float) -> AsyncGenerator[Frame, None]:
         self._number += 1
         number, queue = self._number, asyncio.Queue[Frame]()
         self._asked[number] = queue
@@ -197,7 +195,10 @@ class History:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.gone(), STOP_S)
             process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=_environment(),
             )
             try:
                 hello = await asyncio.wait_for(_hello(process), HELLO_S)
@@ -245,6 +246,12 @@ class History:
                 if process is not None:
                     _kill(process)
                 await reader
+
+
+def _environment() -> dict[str, str]:
+    """What Python needs to start, and no secret."""
+    kept = {k: v for k, v in os.environ.items() if k.startswith(("PATH", "PYTHON", "LD_", "DYLD_"))}
+    return {**kept, "TZ": "UTC"}
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

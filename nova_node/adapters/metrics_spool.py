@@ -62,7 +62,8 @@ class Spool:
 
     def open(self) -> int:
         """The seq of the last event that was recorded, 0 if none ever was. Raises OSError."""
-        (self._folder / SPOOL).mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._folder / SPOOL).mkdir(mode=0o700, exist_ok=True)
         self._recorded = os.open(
             self._folder / RECORDED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
@@ -140,9 +141,9 @@ class Spool:
                 for tables in forgets:
                     self._forget(tables)
                 self._write(lines, seq)
-                if self._size_bytes > SEGMENT_BYTES or rotations:
+                if rotations:
                     self._rotate()
-            except OSError as error:
+            except Exception as error:  # whoever waits for a rotation is answered
                 self._lose(lines, error)
             for rotation in rotations:
                 rotation.set_result(self._name)
@@ -161,6 +162,8 @@ class Spool:
                 path = segment_path(self._folder, self._name, table)
                 file = self._files[table] = path.open("ab")
             self._size_bytes += file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            if self._size_bytes > SEGMENT_BYTES:
+                self._rotate()
         for file in self._files.values():
             file.flush()
         if seq != self._recorded_seq:
@@ -195,7 +198,7 @@ class Spool:
     def _segments(self) -> list[Segment]:
         return segments(self._folder, self._name)
 
-    def _lose(self, lines: Sequence[tuple[str, Line]], error: OSError) -> None:
+    def _lose(self, lines: Sequence[tuple[str, Line]], error: Exception) -> None:
         if not self.dropped:
             log.warning("metrics cannot be written and are dropped: %s", error)
         self.dropped += sum(row_count(line) for _, line in lines)

@@ -34,8 +34,9 @@ def _offered(found: Iterable[Capability[..., Any]]) -> dict[str, Any]:
         try:
             cards.append(_card(each, each.check()))
         except NotOffered as error:
-            why = f"{error} (fix: {error.fix})" if error.fix else str(error)
-            withheld.setdefault(why, []).append(each.name)
+            if why := str(error):
+                why += f" (fix: {error.fix})" if error.fix else ""
+                withheld.setdefault(why, []).append(each.name)
     return {"cards": cards, "withheld": withheld}
 
 

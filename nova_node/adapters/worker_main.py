@@ -149,6 +149,7 @@ class Worker:
         self._mark = memoryview(mmap.mmap(setup["mark"], 16)).cast("q")
         self._outbox = Outbox(sock)
         self._library = Library(setup["modules"])
+        self._after: list[str] = setup["after"]
         self._spool = Spool(setup["spool"])
         self._call = Caller(self._spool).call
         self._ears: Ears | None = None
@@ -162,6 +163,8 @@ class Worker:
     def serve(self) -> None:
         """Until the node closes the socket."""
         self._outbox.send({"ready": os.getpid()})
+        taking_over = threading.Thread(target=self._take_over, daemon=True)
+        taking_over.start()
         while len(sizes := self._reader.read(8)) == 8:
             head_size, body_size = _SIZES.unpack(sizes)
             head = json.loads(self._reader.read(head_size))
@@ -172,6 +175,12 @@ class Worker:
                 describe(modules, self._outbox.send)
             else:
                 self._batch(head, body)
+        taking_over.join()
+
+    def _take_over(self) -> None:
+        """From a process that was killed."""
+        if self._after and (clean_up := self._library.find(*self._after).after_kill):
+            clean_up()
 
     def say(self, fd: int, text: str) -> None:
         """Past the cap the node says that it cut; it takes one byte over for that."""

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -66,8 +66,10 @@ class WorkerProcess:
         self.ended: asyncio.Future[int] = self._loop.create_future()
         """The return code, negative for a signal."""
 
-    async def start(self, given: Setup) -> None:
-        """Raises OSError when the system has no room for another process."""
+    async def start(self, given: Setup, after: Sequence[str] = ()) -> None:
+        """`after`: name, version and module of the capability in which its predecessor was killed.
+
+        Raises OSError when the system has no room for another process."""
         ours, theirs = socket.socketpair()
         mark = _shared_memory()
         self._mark = mmap.mmap(mark, 16)
@@ -83,6 +85,7 @@ class WorkerProcess:
             "spool": given.spool,
             "modules": given.modules,
             "settings": dict(given.settings),
+            "after": list(after),
         }
         outputs = [self._pipe(fd) for fd in (1, 2)]
         try:

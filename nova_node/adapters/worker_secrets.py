@@ -23,7 +23,7 @@ from nova_node.adapters.worker_calls import (
     Spool,
     failure,
 )
-from nova_node.capability import Capability, Files
+from nova_node.capability import Capability, Files, Produced
 from nova_node.secrets.redact import Redactor
 
 
@@ -52,6 +52,8 @@ class SecretCaller(Caller):
 
     def _result(self, found: Capability[..., Any], value: object, part: bool) -> Done:
         data, note = super()._result(found, value, part)
+        if isinstance(value, Produced):
+            return data, note  # its value and its files came by here
         if note and "shards" in note:
             return data, note
         if note and "file" in note:

@@ -5,11 +5,16 @@ image is there, and the limits were tried and bite. What is missing is said, and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any
 
 from nova_node.capability import NotOffered, Offer, setting
 
-CHECK_TIMEOUT_S = 15.0
+CHECK_TIMEOUT_S = 10.0
 PREFIX = "sandbox."
 
 _found: Offer | NotOffered | None = None
@@ -29,9 +34,12 @@ def offer() -> Offer:
 
 
 def _look() -> Offer:
-    runtime = setting("sandbox.runtime")
+    try:
+        runtime = setting("sandbox.runtime")
+    except KeyError:  # whoever runs this process knows of no sandbox
+        raise NotOffered from None
     if runtime == "off":
-        raise NotOffered("")
+        raise NotOffered
     labels = {PREFIX + "tier": setting("sandbox.tier"), PREFIX + "boundary": "container"}
     if runtime == "process":
         labels[PREFIX + "boundary"] = "none"
@@ -40,7 +48,7 @@ def _look() -> Offer:
     from nova_sandbox import SandboxError
 
     try:
-        images = asyncio.run(_try())
+        images = _in_thread(_try).result(CHECK_TIMEOUT_S)
     except SandboxError as error:
         raise NotOffered(error.message, error.fix) from None
     except ImportError as error:
@@ -63,23 +71,34 @@ def _require_socket() -> None:
         raise NotOffered(f"no container engine at {path}", fix)
 
 
+def _in_thread(work: Callable[[], Coroutine[Any, Any, list[str]]]) -> Future[list[str]]:
+    """A call to an engine that hangs takes its time; it is not waited for."""
+    done: Future[list[str]] = Future()
+
+    def main() -> None:
+        try:
+            done.set_result(asyncio.run(work()))
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=main, daemon=True).start()
+    return done
+
+
 async def _try() -> list[str]:
     """The images that are here, of those that the config names; the first has to be."""
-    from nova_sandbox import MIB, ImageMissing, Sandbox
+    from nova_sandbox import ImageMissing, Sandbox
 
-    from nova_node.capabilities.sandbox_driver import NO_POOL, settings_of
+    from nova_node.capabilities.sandbox_driver import MIB, NO_POOL, settings_of
 
     first, *others = setting("sandbox.images")
-    async with asyncio.timeout(CHECK_TIMEOUT_S):
-        async with Sandbox(settings_of(first, 256 * MIB, NO_POOL), self_test=True):
-            pass
-        if setting("sandbox.runtime") == "process":
-            return []
-        here = [first]
-        for name in others:
-            try:
-                async with Sandbox(settings_of(name, 256 * MIB, NO_POOL)):
-                    here.append(name)
-            except ImageMissing:
-                continue
+    async with Sandbox(settings_of(first, 256 * MIB, NO_POOL), self_test=True):
+        pass
+    if setting("sandbox.runtime") == "process":
+        return []
+    here = [first]
+    for name in others:
+        with contextlib.suppress(ImageMissing):
+            async with Sandbox(settings_of(name, 256 * MIB, NO_POOL)):
+                here.append(name)
     return here

@@ -65,6 +65,9 @@ class MembershipConfig:
     max_members: int = 2000
     #: how far hearsay may raise an incarnation at once
     max_jump: int = 1000
+    #: how far above its own a node refutes: what it may have forgotten since a former life; a lie
+    #: from further off would use up the numbers there are
+    max_own_jump: int = 2**20
     max_relays: int = 64
 
 

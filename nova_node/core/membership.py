@@ -42,7 +42,7 @@ from nova_node.core.members import (
 )
 from nova_node.core.model import PROTOCOL, Digest, Failure, Member, MemberState
 from nova_node.core.probing import Prober, Purpose, Silence, target_of
-from nova_node.core.roster import HERE, INCARNATION_MAX, Roster, Seen, Verdict
+from nova_node.core.roster import HERE, Roster, Seen, Verdict
 from nova_node.core.signals import (
     PeerSeen,
 )
@@ -271,7 +271,7 @@ class Membership:
     def _hear_of_me(self, heard: Member, now: float) -> None:
         """Refute what is not so, with an incarnation above it."""
         me = self.me
-        if heard.incarnation < me.incarnation or heard.incarnation >= INCARNATION_MAX:
+        if not 0 <= heard.incarnation - me.incarnation <= self._config.max_own_jump:
             return
         if heard.state is MemberState.ALIVE and heard.address != me.address:
             address, answered = self._double

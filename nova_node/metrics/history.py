@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from nova_node.core.events import (
     Accepted,
@@ -23,9 +23,9 @@ from nova_node.core.events import (
     PeerChanged,
     Retried,
 )
-from nova_node.core.model import Demand, Durability, Outcome, Phase, Status
-from nova_node.core.tasks import Batch, Task
-from nova_node.metrics.tables import EVENTS, MEMBERS, TASKS, Line, micros
+from nova_node.core.model import Durability, Outcome, Phase, Status
+from nova_node.core.tasks import Task
+from nova_node.metrics.tables import EVENTS, MEMBERS, TASKS, Line, micros, squeezed
 
 Detail = Mapping[str, Any]
 
@@ -34,20 +34,20 @@ _PHASE_WORDS = {phase: phase.name.lower() for phase in Phase}
 _DURABILITY_WORDS = {each: each.name.lower() for each in Durability}
 
 
-class _Sort(NamedTuple):
-    """What the tasks of one line have in common."""
+class _Group:
+    """Tasks that ended and have this in common; the lists go side by side."""
 
-    batch: Batch
-    demand: Demand
-    phase: Phase
-    journaled: bool
+    __slots__ = ("batch", "demand", "journaled", "outcomes", "phase", "seqs", "tasks", "times_us")
 
-
-class _Ended(NamedTuple):
-    outcome: Outcome
-    task: Task
-    seq: int
-    time_us: int
+    def __init__(self, task: Task, journaled: bool) -> None:
+        self.batch = task.batch
+        self.demand = task.demand
+        self.phase = task.phase
+        self.journaled = journaled
+        self.outcomes: list[Outcome] = []
+        self.tasks: list[Task] = []
+        self.seqs: list[int] = []
+        self.times_us: list[int] = []
 
 
 class Tally:
@@ -72,56 +72,62 @@ class Projection:
         #: tasks by how they ended, parts included
         self.ended: Counter[Status] = Counter()
         self._by_no = by_no
-        self._sorts: dict[tuple[int, int, Phase, bool], tuple[_Sort, list[_Ended]]] = {}
+        self._groups: dict[tuple[int, int, Phase, bool], _Group] = {}
         #: rows in the order of their tables' columns
         self._events: list[tuple[Any, ...]] = []
         self._members: list[tuple[Any, ...]] = []
 
     def lines(self) -> list[tuple[str, Line]]:
         """Each with the name of its table. To be asked for once all is added."""
-        lines = [(TASKS.name, self._tasks(*each)) for each in self._sorts.values()]
+        lines = [(TASKS.name, self._line(group)) for group in self._groups.values()]
         for table, rows in ((EVENTS, self._events), (MEMBERS, self._members)):
             if rows:
                 columns = zip(table.columns, zip(*rows, strict=True), strict=True)
-                lines.append((table.name, {c.name: list(values) for c, values in columns}))
+                lines.append((table.name, {c.name: squeezed(list(v)) for c, v in columns}))
         return lines
 
     def add(self, events: Iterable[Event]) -> None:
         for event in events:
             fact = event.fact
-            match fact:
-                case Finished(outcomes):
-                    self._finished(event, outcomes)
-                case Accepted(groups=groups):
-                    names = sorted({group.demand.capability for group in groups})
-                    count = sum(len(group.calls) for group in groups)
-                    detail = {"capabilities": names}
-                    self._note(event, "accepted", event.batch, count, "", detail)
-                case Assigned(node, fences):
-                    no = fences[0].no if fences else 0
-                    self._note(event, "assigned", no, len(fences), node, {})
-                case Retried(outcome, _, charged):
-                    self._retried(event, outcome, charged)
-                case Grown(parent, _, phase, calls):
-                    detail = {"phase": _PHASE_WORDS[phase]}
-                    self._note(event, "grown", parent, len(calls), "", detail)
-                case PeerChanged():
-                    self._peer_changed(event, fact)
-                case Output():
-                    pass  # what tasks wrote stays in the journal: nova logs
+            # the two that are many go first
+            if isinstance(fact, Finished):
+                self._finished(event, fact.outcomes)
+            elif isinstance(fact, Assigned):
+                fences = fact.fences
+                self._note(event, "assigned", fences[0].no, len(fences), fact.node, {})
+            else:
+                self._add_rare(event, fact)
+
+    def _add_rare(
+        self, event: Event, fact: Accepted | Retried | Grown | PeerChanged | Output
+    ) -> None:
+        match fact:
+            case Accepted(groups=groups):
+                names = sorted({group.demand.capability for group in groups})
+                count = sum(len(group.calls) for group in groups)
+                self._note(event, "accepted", event.batch, count, "", {"capabilities": names})
+            case Retried(outcome, _, charged):
+                self._retried(event, outcome, charged)
+            case Grown(parent, _, phase, calls):
+                detail = {"phase": _PHASE_WORDS[phase]}
+                self._note(event, "grown", parent, len(calls), "", detail)
+            case PeerChanged():
+                self._peer_changed(event, fact)
+            case Output():
+                pass  # what tasks wrote stays in the journal: nova logs
 
     def tallies(self) -> dict[str, Tally]:
         """By capability."""
         tallies: dict[str, Tally] = {}
-        for sort, ended in self._sorts.values():
-            tally = tallies.setdefault(sort.demand.capability, Tally())
-            accepted_us = micros(sort.batch.accepted_at)
-            elapsed_us = [e.outcome.elapsed_us for e in ended]
-            tally.count += len(ended)
-            tally.done += sum([e.outcome.status is Status.DONE for e in ended])
+        for group in self._groups.values():
+            tally = tallies.setdefault(group.demand.capability, Tally())
+            count = len(group.outcomes)
+            elapsed_us = [o.elapsed_us for o in group.outcomes]
+            tally.count += count
+            tally.done += [o.status for o in group.outcomes].count(Status.DONE)
             tally.elapsed_us += sum(elapsed_us)
             tally.elapsed_max_us = max(tally.elapsed_max_us, max(elapsed_us))
-            tally.total_us += sum([max(0, e.time_us - accepted_us) for e in ended])
+            tally.total_us += sum(group.times_us) - count * micros(group.batch.accepted_at)
         return tallies
 
     def note_anomaly(self, at: float, detail: Detail) -> None:
@@ -132,47 +138,50 @@ class Projection:
 
     def _finished(self, event: Event, outcomes: Sequence[Outcome]) -> None:
         find, seq, time_us = self._by_no.get, event.seq, micros(event.time)
-        sort: _Sort | None = None
-        ended: list[_Ended] = []
+        group: _Group | None = None
         for outcome in outcomes:
             task = find(outcome.no)
             if task is None:
                 continue
-            if sort is None or task.demand is not sort.demand or task.phase is not sort.phase:
-                sort = _Sort(task.batch, task.demand, task.phase, event.journaled)
-                key = (sort.batch.first, id(sort.demand), sort.phase, sort.journaled)
-                _, ended = self._sorts.setdefault(key, (sort, []))
-            ended.append(_Ended(outcome, task, seq, time_us))
+            if group is None or task.demand is not group.demand or task.phase is not group.phase:
+                key = (event.batch, id(task.demand), task.phase, event.journaled)
+                group = self._groups.get(key)
+                if group is None:
+                    group = self._groups[key] = _Group(task, event.journaled)
+            group.outcomes.append(outcome)
+            group.tasks.append(task)
+            group.seqs.append(seq)
+            group.times_us.append(time_us)
         detail: dict[str, int] = {}
-        for status in {outcome.status for outcome in outcomes}:
-            count = sum([outcome.status is status for outcome in outcomes])
+        statuses = [outcome.status for outcome in outcomes]
+        for status in set(statuses):
+            count = statuses.count(status)
             self.ended[status] += count
             detail[_STATUS_WORDS[status]] = count
         self._note(event, "finished", outcomes[0].no, len(outcomes), "", detail)
 
-    def _tasks(self, sort: _Sort, ended: list[_Ended]) -> Line:
-        demand, batch = sort.demand, sort.batch
-        outcomes = [e.outcome for e in ended]
-        durability = demand.durability if sort.journaled else Durability.VOLATILE
+    def _line(self, group: _Group) -> Line:
+        demand, batch, outcomes, tasks = group.demand, group.batch, group.outcomes, group.tasks
+        durability = demand.durability if group.journaled else Durability.VOLATILE
         return {
             "batch": batch.first,
             "capability": demand.capability,
-            "phase": _PHASE_WORDS[sort.phase],
+            "phase": _PHASE_WORDS[group.phase],
             "submitter": batch.submitter,
             "priority": demand.priority,
             "durability": _DURABILITY_WORDS[durability],
             "accepted_at": micros(batch.accepted_at),
-            "seq": [e.seq for e in ended],
-            "ended_at": [e.time_us for e in ended],
+            "seq": group.seqs,
+            "ended_at": group.times_us,
             "no": [o.no for o in outcomes],
-            "parent_no": [e.task.parent.no if e.task.parent else 0 for e in ended],
-            "status": [_STATUS_WORDS[o.status] for o in outcomes],
-            "worker": [o.node for o in outcomes],
-            "attempts": [o.attempt for o in outcomes],
+            "parent_no": squeezed([t.parent.no if t.parent else 0 for t in tasks]),
+            "status": squeezed([_STATUS_WORDS[o.status] for o in outcomes]),
+            "worker": squeezed([o.node for o in outcomes]),
+            "attempts": squeezed([o.attempt for o in outcomes]),
             "started_at": [int(o.started_at * 1e6) or None for o in outcomes],
-            "elapsed_s": [o.elapsed_us / 1e6 for o in outcomes],
-            "code": [o.failure.code if o.failure else "" for o in outcomes],
-            "failed_at": [_failed_at(e.task) if e.task.history else None for e in ended],
+            "elapsed_us": [o.elapsed_us for o in outcomes],
+            "code": squeezed([o.failure.code if o.failure else "" for o in outcomes]),
+            "failed_at": squeezed([_failed_at(t) if t.history else None for t in tasks]),
         }
 
     def _retried(self, event: Event, outcome: Outcome, charged: bool) -> None:

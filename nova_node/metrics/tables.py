@@ -1,7 +1,8 @@
 """The tables of a node's history: what each column means, and how lines of the spool become rows.
 
-A line holds many rows by column: a list for each column, or one value that all of its rows share.
-Times travel as whole microseconds since 1970 and are TIMESTAMP in UTC in the table.
+A line holds many rows by column: a list for each column, with one item when all are the same, or one
+value that the column's rows always share in a line. Times travel as whole microseconds since 1970 and
+are TIMESTAMP in UTC in the table.
 """
 
 from __future__ import annotations
@@ -94,12 +95,13 @@ TASKS = Table(
         Column("worker", "VARCHAR", "id of the node of the last attempt; empty: none began"),
         Column("attempts", "INTEGER", "how many were made"),
         Column("started_at", TIME, "when the last attempt was assigned"),
-        Column("elapsed_s", "DOUBLE", "how long the last attempt ran"),
+        Column("elapsed_us", "BIGINT", "how long the last attempt ran, in microseconds"),
         Column("code", "VARCHAR", "why it failed (docs/errors.md); empty: it did not"),
         Column("failed_at", TIME, "end of the first attempt without a result; NULL: none"),
     ),
     (
         ("id", "VARCHAR", "{tag} || '-' || no", "its id"),
+        ("elapsed_s", "DOUBLE", "elapsed_us / 1e6", "the same in seconds"),
         ("away", "BOOLEAN", "worker <> '' AND worker <> {me}", "it ran on another node"),
     ),
 )
@@ -140,7 +142,12 @@ TABLES: dict[str, Table] = {t.name: t for t in (SAMPLES, RATES, TASKS, EVENTS, M
 
 def row_count(line: Line) -> int:
     lists = [cast("list[Any]", each) for each in line.values() if isinstance(each, list)]
-    return len(lists[0]) if lists else 0
+    return max(map(len, lists), default=0)
+
+
+def squeezed(values: list[Any]) -> list[Any]:
+    """One item when all are the same."""
+    return values[:1] if values.count(values[0]) == len(values) else values
 
 
 def micros(time: float) -> int:

@@ -16,7 +16,7 @@ from nova_node.adapters.metrics_frames import Kind
 from nova_node.adapters.peers_grpc import Stubs
 from nova_node.adapters.wire import failure_to_pb
 from nova_node.core.errors import Invalid, NovaError, Unavailable
-from nova_node.core.model import Member
+from nova_node.core.model import Member, MemberState
 from nova_node.metrics import stats
 from nova_node.metrics.forecast import forecast
 from nova_node.metrics.queries import check_text
@@ -79,7 +79,7 @@ class MetricsService(MetricsServicer):
                 for peer in self._peers():
                     askers.append(
                         asyncio.create_task(
-                            _query_there(peer, self._stubs, asked, timeout_s, replies)
+                            _query_there(peer, self._stubs_to, asked, timeout_s, replies)
                         )
                     )
             try:
@@ -181,10 +181,11 @@ class MetricsService(MetricsServicer):
         ask.local_only = True
         ask.end = request.end or self._clock.now()
         ask.begin = request.begin or ask.end - SERIES_DEFAULT_S
-        ask.step_s = request.step_s or max(1.0, round((ask.end - ask.begin) / POINTS_WANTED))
-        reply = pb.SeriesReply(step_s=ask.step_s)
+        reply = pb.SeriesReply()
         try:
             _check_span(ask.begin, ask.end)
+            ask.step_s = request.step_s or max(1.0, round((ask.end - ask.begin) / POINTS_WANTED))
+            reply.step_s = ask.step_s
             series_sql(ask.series, ask.capability, ask.begin, ask.end, ask.step_s)
             own, others = await asyncio.gather(
                 self._own(self._series(ask), reply.missing),
@@ -220,8 +221,16 @@ class MetricsService(MetricsServicer):
     # ------------------------------------------------------------ the others
 
     def _peers(self) -> list[Member]:
+        """Those that belong to an answer: all but this node and those that have left."""
         me = self._runtime.engine.me
-        return [member for member in self._runtime.membership.alive() if member.node != me]
+        members = [seen.member for seen in self._runtime.membership.members.values()]
+        return [m for m in members if m.node != me and m.state is not MemberState.LEFT]
+
+    def _stubs_to(self, peer: Member) -> Stubs:
+        """Raises NovaError."""
+        if peer.state is MemberState.DEAD:
+            raise Unavailable(f"node {peer.name} is dead", "see `nova nodes`")
+        return self._stubs(peer.address, peer.node)
 
     async def _own(self, asked: Awaitable[T], missing: Any) -> T | None:
         """This node's answer, or None and why in `missing`."""
@@ -238,7 +247,7 @@ class MetricsService(MetricsServicer):
 
         async def one(peer: Member) -> T | NovaError:
             try:
-                return await ask(self._stubs(peer.address, peer.node))
+                return await ask(self._stubs_to(peer))
             except grpc.aio.AioRpcError as error:
                 return from_rpc(error, f"node {peer.name}")
             except NovaError as error:
@@ -264,15 +273,13 @@ def _unite(own: Any, others: Iterable[Any], reply: Any) -> None:
 
 async def _query_there(
     peer: Member,
-    stubs: StubsTo,
+    stubs: Callable[[Member], Stubs],
     ask: pb.QueryRequest,
     timeout_s: float,
     replies: asyncio.Queue[pb.QueryReply | NovaError],
 ) -> None:
     try:
-        call = stubs(peer.address, peer.node).metrics.Query(
-            ask, timeout=timeout_s + FORWARD_GRACE_S
-        )
+        call = stubs(peer).metrics.Query(ask, timeout=timeout_s + FORWARD_GRACE_S)
         ended = False
         async for reply in call:
             reply.origin.CopyFrom(_origin(peer))

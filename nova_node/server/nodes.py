@@ -10,7 +10,10 @@ import psutil
 from nova_proto.v1 import nodes_pb2
 from nova_proto.v1.nodes_pb2_grpc import NodesServicer
 
+from nova_node.adapters.grpc_settings import abort
+from nova_node.adapters.wire_checks import check_seconds
 from nova_node.adapters.wire_members import capability_to_pb
+from nova_node.core.errors import NovaError
 from nova_node.core.membership import skew
 from nova_node.core.model import Status
 from nova_node.core.signals import (
@@ -107,9 +110,12 @@ class NodesService(NodesServicer):
         )
 
     async def Drain(self, request: nodes_pb2.DrainRequest, context: Any) -> nodes_pb2.DrainReply:
+        try:
+            timeout_s = check_seconds(request.timeout_s, "the time to drain") or DRAIN_TIMEOUT_S
+        except NovaError as error:
+            await abort(context, error)
         self._audited.note(context, "drain", self._runtime.engine.me)
         self._runtime.post(DrainAsked())
-        timeout_s = request.timeout_s or DRAIN_TIMEOUT_S
         try:
             async with asyncio.timeout(timeout_s):
                 await self._runtime.drained.wait()

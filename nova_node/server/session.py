@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 from nova_proto.v1 import tasks_pb2
 
-from nova_node.adapters.grpc_settings import abort
 from nova_node.adapters.wire import failure_to_pb, groups_from_pb
 from nova_node.adapters.wire_checks import check_request
 from nova_node.adapters.wire_events import event_to_pb
-from nova_node.core.errors import NovaError, Overloaded, Refused
+from nova_node.core.errors import NovaError, Refused
 from nova_node.core.events import (
     Accepted,
     Assigned,
@@ -31,7 +31,7 @@ from nova_node.ports import Journal
 from nova_node.runtime import Runtime
 from nova_node.server.audited import UNAUDITED, Audited
 from nova_node.server.caller import caller
-from nova_node.watch import Watch, size_bytes_of
+from nova_node.watch import Backlog, Watch, size_bytes_of
 
 if TYPE_CHECKING:
     from nova_proto.identity.names import Name
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from nova_node.identity.mandates import Mandates
 
 REPLY_BYTES_MAX = 4 << 20
+ANSWERS_MAX = 1_024
+"""Answers that may wait for a client; until it reads them, no more is read of it."""
+
+PAGE_EVENTS = 1_024
 SESSION = "/nova.v1.Tasks/Session"
 
 
@@ -57,28 +61,40 @@ class Session:
         self._me = runtime.engine.me
         self._batches: set[int] = set()
         self._reply = tasks_pb2.SessionReply(owner=self._me, seq=runtime.watch.seq)
-        self._unsent: list[Event] = []
+        self._unsent = Backlog(runtime.watch.unsent_max)
         self._wake: asyncio.Future[None] | None = None
-        self._too_slow = False
+        self._answered = asyncio.Event()
 
     async def run(self, context: Any) -> None:
-        name = caller(context)
+        """Until the client closes its side. Raises NovaError (slow)."""
         number = self._runtime.watch.subscribe(self._offer)
-        writer = asyncio.create_task(self._write(context))
+        sides = [asyncio.create_task(side(context)) for side in (self._read, self._write)]
         self._ring()
         try:
-            while True:
-                request = await context.read()
-                if request is grpc.aio.EOF:
-                    return
-                if request.HasField("submit"):
-                    self._submit(request.submit, name, context)
-                elif request.HasField("resume"):
-                    await self._resume(request.resume)
+            ended, _ = await asyncio.wait(sides, return_when=asyncio.FIRST_COMPLETED)
+            for side in ended:
+                side.result()
         finally:
             self._runtime.watch.unsubscribe(number)
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            for side in sides:
+                side.cancel()
+            await asyncio.gather(*sides, return_exceptions=True)
+
+    # ------------------------------------------------------------ in
+
+    async def _read(self, context: Any) -> None:
+        name = caller(context)
+        while True:
+            while len(self._reply.accepted) + len(self._reply.refused) >= ANSWERS_MAX:
+                self._answered.clear()
+                await self._answered.wait()
+            request = await context.read()
+            if request is grpc.aio.EOF:
+                return
+            if request.HasField("submit"):
+                self._submit(request.submit, name, context)
+            elif request.HasField("resume"):
+                await self._resume(request.resume)
 
     def _submit(self, request: tasks_pb2.SubmitRequest, name: Name | None, context: Any) -> None:
         request_id = request.request_id
@@ -122,13 +138,14 @@ class Session:
         # until nothing was announced while the journal was read: from then on events come live
         at, last = request.from_seq or 1, -1
         past: list[Event] = []
+        new = batches - self._batches
         while last != watch.seq:
             last = watch.seq
-            past += [e async for e in catch_up(watch, self._journal, at, last)]
+            async for events in catch_up(watch, self._journal, at, last):
+                past += [e for e in events if e.batch in new]
             at = last + 1
-        new = batches - self._batches
         self._batches |= batches
-        self._offer([e for e in past if e.batch in new])
+        self._offer(past)
 
     # ------------------------------------------------------------ out
 
@@ -138,10 +155,7 @@ class Session:
             e for e in events if e.batch in batches and not isinstance(e.fact, (Accepted, Assigned))
         ]
         if wanted:
-            self._unsent.extend(wanted)
-            if len(self._unsent) > self._runtime.watch.unsent_max:
-                self._unsent.clear()
-                self._too_slow = True
+            self._unsent.add(wanted)
             self._ring()
 
     def _ring(self) -> None:
@@ -151,27 +165,17 @@ class Session:
     async def _write(self, context: Any) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            if self._too_slow:
-                await abort(context, Overloaded("the client reads too slowly", "resume", "slow"))
             reply = self._reply
             if not (self._unsent or reply.accepted or reply.refused or reply.owner):
                 self._wake = loop.create_future()
                 await self._wake
                 continue
             self._reply = tasks_pb2.SessionReply()
-            self._fill(reply)
+            self._answered.set()
+            for event in self._unsent.take(REPLY_BYTES_MAX):
+                event_to_pb(event, reply.events.add())
+                reply.seq = event.seq
             await context.write(reply)
-
-    def _fill(self, reply: tasks_pb2.SessionReply) -> None:
-        unsent, size_bytes, count = self._unsent, 0, 0
-        for event in unsent:
-            event_to_pb(event, reply.events.add())
-            reply.seq = event.seq
-            count += 1
-            size_bytes += size_bytes_of(event)
-            if size_bytes > REPLY_BYTES_MAX:
-                break
-        del unsent[:count]
 
 
 def read_submit(
@@ -194,13 +198,25 @@ def read_submit(
 
 async def catch_up(
     watch: Watch, journal: Journal, from_seq: int, last: int
-) -> AsyncIterator[Event]:
-    """Events from `from_seq` to `last`: from memory, those before from the journal."""
+) -> AsyncIterator[Sequence[Event]]:
+    """Events from `from_seq` to `last`, some at a time: from memory, those before from the journal."""
     recent, begin = watch.recent(from_seq)
-    if from_seq < begin:
-        for event in await asyncio.to_thread(lambda: list(journal.read(from_seq))):
-            if event.seq < begin and event.seq <= last:
-                yield event
-    for event in recent:
-        if event.seq <= last:
-            yield event
+    at = from_seq
+    while at < begin and (page := await asyncio.to_thread(_page, journal, at)):
+        at = page[-1].seq + 1
+        if past := [e for e in page if e.seq < begin and e.seq <= last]:
+            yield past
+    if now := [e for e in recent if e.seq <= last]:
+        yield now
+
+
+def _page(journal: Journal, from_seq: int) -> list[Event]:
+    """Some events, about as many as fit one reply, one at least unless there is none."""
+    page: list[Event] = []
+    size_bytes = 0
+    for event in islice(journal.read(from_seq), PAGE_EVENTS):
+        page.append(event)
+        size_bytes += size_bytes_of(event)
+        if size_bytes > REPLY_BYTES_MAX:
+            break
+    return page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ from nova_node.server.audited import UNAUDITED, Audited
 from nova_node.server.caller import caller
 from nova_node.server.session import REPLY_BYTES_MAX, Session, catch_up, read_submit
 from nova_node.server.views import explanation_view, task_view
-from nova_node.watch import size_bytes_of
+from nova_node.watch import Backlog, size_bytes_of
 
 if TYPE_CHECKING:
     from nova_proto.identity.names import Name
@@ -48,6 +48,8 @@ LIST_MAX = 1_000
 LIST_DEFAULT = 100
 FORWARD_TIMEOUT_S = 5.0
 LOG_LINES_A_REPLY = 256
+
+_NUMBER = re.compile(r"[0-9]{1,16}")
 
 
 class TasksService(TasksServicer):
@@ -111,30 +113,24 @@ class TasksService(TasksServicer):
 
     async def _follow(self, from_seq: int) -> AsyncIterator[Sequence[Event]]:
         """Events from `from_seq` on (0: from now on), for ever."""
-        queue: deque[Sequence[Event]] = deque()
-        wake = asyncio.Event()
+        watch = self._runtime.watch
+        unsent, wake = Backlog(watch.unsent_max), asyncio.Event()
 
         def offer(events: Sequence[Event]) -> None:
-            queue.append(events)
+            unsent.add(events)
             wake.set()
 
-        watch = self._runtime.watch
         number = watch.subscribe(offer)
         last = watch.seq
         try:
             if from_seq:
-                past = [e async for e in catch_up(watch, self._journal, from_seq, last)]
-                if past:
+                async for past in catch_up(watch, self._journal, from_seq, last):
                     yield past
             while True:
                 await wake.wait()
                 wake.clear()
-                while queue:
-                    if len(queue) > watch.unsent_max:
-                        raise NovaError(
-                            "the watcher is too slow", "resume from the last seq", "slow"
-                        )
-                    yield queue.popleft()
+                while unsent:
+                    yield unsent.take(REPLY_BYTES_MAX)
         finally:
             watch.unsubscribe(number)
 
@@ -212,7 +208,7 @@ class TasksService(TasksServicer):
     def _find(self, id_: str) -> tuple[Task | None, Stubs | None]:
         """The task, or where to ask for it. Raises Invalid or NotFound."""
         tag, dash, number = id_.rpartition("-")
-        if not dash or len(tag) != TAG_LENGTH or not number.isascii() or not number.isdigit():
+        if not dash or len(tag) != TAG_LENGTH or not _NUMBER.fullmatch(number):
             raise Invalid(f"not a task id: {id_[:80]!r}", "an id looks like k7q2m9xd-42")
         if tag == self._me[:TAG_LENGTH]:
             task = self._runtime.engine.tasks.by_no.get(int(number))

@@ -70,6 +70,8 @@ class Box:
     ) -> None:
         self.handle = handle
         self.lost = False
+        self.spent = False
+        """Its last run is over, and its runner leaves by itself."""
         self.on_lost: Callable[[Box], None] = lambda box: None
         self._reader, self._writer, self._mux = reader, writer, mux
         self._frames: asyncio.Queue[Frame | Violation | None] = asyncio.Queue()
@@ -145,6 +147,7 @@ class Box:
                     yield await self._post_mortem(limits)
                     return
                 for event in intake.feed(frame):
+                    self.spent = intake.finished is not None and not keep
                     yield event
         except Violation as violation:
             self.lost = True

@@ -88,10 +88,8 @@ async def reap(engine: Engine, me: lease.Owner, held: Container[str] = ()) -> li
     """Removes the containers that nobody holds; gives their names."""
     reaped: list[str] = []
     for found in await engine.containers(lease.LABEL):
-        name: str = found["Names"][0].lstrip("/")
-        labels: dict[str, str] = found["Labels"]
-        mine = lease.read_owner(labels.get(lease.OWNER, "")) == me
-        if name not in held if mine else lease.is_orphan(labels, me):
-            await engine.remove(name)
-            reaped.append(name)
+        mine = lease.read_owner(found.labels.get(lease.OWNER, "")) == me
+        if found.name not in held if mine else lease.is_orphan(found.labels, me):
+            await engine.remove(found.id)
+            reaped.append(found.name)
     return reaped

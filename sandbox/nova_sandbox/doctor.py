@@ -117,7 +117,7 @@ async def _orphans(engine: Engine) -> Finding:
     orphans = 0
     me = lease.new_owner()
     for found in await engine.containers(lease.LABEL):
-        orphans += lease.is_orphan(found["Labels"], me)
+        orphans += lease.is_orphan(found.labels, me)
     if orphans:
         fix = "the next sandbox removes them, or now: nova-sandbox pool --reap"
         return Finding("note", "orphans", f"{orphans} containers that nobody holds", fix)

@@ -11,8 +11,10 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nova_sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
@@ -26,7 +28,34 @@ CALL_TIMEOUT_S = 20.0
 PROBE_TIMEOUT_S = 5.0
 TIDY_TIMEOUT_S = 60.0
 IMPORT_TIMEOUT_S = 600.0
+ANY_VERSION = "1.41"
 DEFAULT_URL = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A container as the engine lists it."""
+
+    name: str
+    """Its id where the name is gone already: somebody is removing it."""
+    id: str
+    state: str
+    image_id: str
+    labels: dict[str, str]
+    made: float
+    """Unix time in seconds."""
+
+    @classmethod
+    def read(cls, listed: dict[str, Any]) -> Found:
+        names: list[str] = listed.get("Names") or [listed["Id"]]
+        return cls(
+            name=names[0].lstrip("/"),
+            id=listed["Id"],
+            state=listed["State"],
+            image_id=listed["ImageID"],
+            labels=listed.get("Labels") or {},
+            made=listed["Created"],
+        )
 
 
 class Engine:
@@ -43,6 +72,7 @@ class Engine:
         self._tidy_threads = ThreadPoolExecutor(TIDY_THREADS, thread_name_prefix="sandbox-tidy")
         self._local = threading.local()
         self._clients: list[Any] = []
+        self._version = ""
         self._closed = False
 
     async def call(
@@ -88,16 +118,28 @@ class Engine:
             door.connect(self.url.removeprefix("unix://"))
 
     def _client(self) -> Any:
+        """This thread's own."""
         client = getattr(self._local, "client", None)
         if client is None:
-            import docker
-
-            client = docker.APIClient(
-                base_url=self.url, timeout=int(CALL_TIMEOUT_S), version="auto"
-            )
-            self._local.client = client
+            if not self._version:
+                self._version = self._ask_version()
+            client = self._local.client = self._connect(self._version)
             self._clients.append(client)
         return client
+
+    def _ask_version(self) -> str:
+        """Of the engine's interface. docker-py would ask by itself, and leave a socket open if the
+        engine goes away meanwhile."""
+        client = self._connect(ANY_VERSION)
+        try:
+            return str(client.version(api_version=False)["ApiVersion"])
+        finally:
+            client.close()
+
+    def _connect(self, version: str) -> Any:
+        import docker
+
+        return docker.APIClient(base_url=self.url, timeout=int(CALL_TIMEOUT_S), version=version)
 
     def _unreachable(self, error: Exception) -> EngineUnavailable:
         path = self.url.removeprefix("unix://")
@@ -142,13 +184,19 @@ class Engine:
         def work(client: Any) -> None:
             import docker.errors
 
-            try:
-                client.remove_container(name, force=True, v=True)
-            except docker.errors.NotFound:
-                return
-            except docker.errors.APIError as error:
-                if "already in progress" not in str(error.explanation):
-                    raise
+            for pause_s in (0.2, 1.0, None):
+                try:
+                    client.remove_container(name, force=True, v=True)
+                    return
+                except docker.errors.NotFound:
+                    return
+                except docker.errors.APIError as error:
+                    if "already in progress" in str(error.explanation):
+                        return
+                    # An engine may trip over a container that ends in the same moment.
+                    if pause_s is None or not tidy:
+                        raise
+                    time.sleep(pause_s)
 
         await self.call(work, timeout_s, tidy)
 
@@ -161,9 +209,11 @@ class Engine:
 
         return await self.call(work, timeout_s)
 
-    async def containers(self, label: str) -> list[dict[str, Any]]:
-        """All with that label, running or not, as the engine lists them."""
-        return await self.call(lambda client: client.containers(all=True, filters={"label": label}))
+    async def containers(self, label: str) -> list[Found]:
+        """All with that label, running or not, without those that the engine is removing."""
+        filters = {"label": label}
+        listed = await self.call(lambda client: client.containers(all=True, filters=filters))
+        return [Found.read(one) for one in listed if one["State"] != "removing"]
 
     async def info(self) -> dict[str, Any]:
         return await self.call(lambda client: client.info(), PROBE_TIMEOUT_S)

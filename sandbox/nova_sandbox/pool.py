@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from nova_sandbox.box import Box
-from nova_sandbox.errors import Exhausted, NotOffered, SandboxError
+from nova_sandbox.errors import EngineUnavailable, Exhausted, NotOffered, SandboxError
 
 LOG = logging.getLogger(__name__)
 MAX_BACKOFF_S = 10.0
 TICK_S = 15.0
+MAX_CLEARING_DELAY_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,7 @@ class Pool:
         if self._closed:
             raise NotOffered("the sandbox is closed")
         self._claims += 1
-        box = self._take()
-        if box is None:
-            box = await self._wait()
-        self._busy.add(box)
+        box = self._take() or await self._wait()
         self._fill()
         return box
 
@@ -120,6 +118,7 @@ class Pool:
         while self._warm:
             _, box = self._warm.popleft()
             if not box.lost:
+                self._busy.add(box)
                 return box
             self._end(box)
         return None
@@ -143,7 +142,8 @@ class Pool:
             with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
             if waiter.done() and not waiter.cancelled() and not waiter.exception():
-                self._hand_out(waiter.result())  # it came in the very moment we gave up
+                self._busy.discard(waiter.result())  # it came in the very moment we gave up
+                self._hand_out(waiter.result())
             if isinstance(error, TimeoutError):
                 raise Exhausted(
                     f"no box became free within {self._size.claim_timeout_s:g} s",
@@ -162,23 +162,36 @@ class Pool:
         self._spawn(self._destroy(box))
 
     async def _destroy(self, box: Box) -> None:
+        if box.spent:
+            await self._until_quiet()
         try:
             await box.close()
-        except SandboxError as error:
+        except Exception as error:  # whatever it is, the pool goes on
             LOG.warning("%s is left to the reaper: %s", box.handle.name, error)
         finally:
             self._ending -= 1
             self._fill()
 
+    async def _until_quiet(self) -> None:
+        """Clearing up takes as much of the engine as starting: it can wait while a claim does."""
+        latest = time.monotonic() + MAX_CLEARING_DELAY_S
+        while self._waiters and self._room() > 0 and not self._closed:
+            if time.monotonic() > latest:
+                return
+            await asyncio.sleep(0.05)
+
+    def _room(self) -> int:
+        """For so many boxes more."""
+        held = len(self._warm) + len(self._busy) + self._starting + self._ending
+        return self._size.max_boxes - held
+
     def _fill(self) -> None:
         """Starts as many as are wanted and allowed."""
         if self._closed:
             return
-        size = self._size
         spare = 0 if self._retry or self._waiters else self._target
         wanted = spare + len(self._waiters) - len(self._warm) - self._starting
-        held = len(self._warm) + len(self._busy) + self._starting + self._ending
-        room = min(size.max_boxes - held, size.max_starting - self._starting)
+        room = min(self._room(), self._size.max_starting - self._starting)
         for _ in range(min(wanted, room)):
             self._starting += 1
             self._spawn(self._refill())
@@ -188,16 +201,18 @@ class Pool:
         try:
             box = await self._make()
         except SandboxError as error:
-            self._starting -= 1
             self._on_failure(error)
             return
-        except BaseException:
+        except Exception as error:  # such as no descriptor left: a claim never waits for nothing
+            LOG.exception("no new box")
+            self._on_failure(EngineUnavailable(f"no new box: {error!r}", "see the log"))
+            return
+        finally:
             self._starting -= 1
-            raise
-        self._starting -= 1
         self._failures = 0
         self._refill_s = time.monotonic() - began
         self._hand_out(box)
+        self._fill()
 
     def _hand_out(self, box: Box) -> None:
         """To who waits longest, else it stays warm."""
@@ -209,6 +224,7 @@ class Pool:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(box)
+                self._busy.add(box)  # at once: it takes its place before the claim wakes up
                 return
         self._warm.append((time.monotonic(), box))
 

@@ -13,7 +13,7 @@ import pytest
 from support.repo import ROOT, files
 
 DOCUMENTS = [p for p in files() if p.suffix == ".md"]
-PROGRAMS = ("nova", "nova-node")
+PROGRAMS = ("nova", "nova-node", "nova-sandbox")
 MACHINE_PATH = re.compile(
     r"(?<![\w.])/(?:work|root|(?:home|Users)(?!/(?:me|you)\b))/[A-Za-z0-9_.-]+"
 )

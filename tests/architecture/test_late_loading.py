@@ -23,6 +23,7 @@ ENTRIES = {
     "import nova_console.cli": (*HEAVY, "grpc", "nova_proto", "nova_node"),
     "from nova_console.cli import main; main()": (*HEAVY, "grpc", "nova_node"),
     "from nova_node.cli import main; main()": (*HEAVY, "grpc", "nova_console"),
+    "from nova_sandbox.cli import main; main()": HEAVY,
 }
 
 PROBE = """

@@ -65,7 +65,7 @@ def test_sdist_holds_sources_and_nothing_local(dist: Path) -> None:
     assert not [n for n in names if n.startswith((".venv", ".git/", "dist/")) or ".pyc" in n]
 
 
-@pytest.mark.parametrize("command", ["nova", "nova-node"])
+@pytest.mark.parametrize("command", ["nova", "nova-node", "nova-sandbox"])
 def test_installed_command_starts(installed: Path, tmp_path: Path, command: str) -> None:
     run = subprocess.run(
         [installed / "bin" / command, "--help"],

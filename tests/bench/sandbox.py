@@ -124,8 +124,8 @@ async def at_once(sandbox: Sandbox, cold: list[str], count: int) -> None:
 async def memory_of_idle(engine: Engine, sandbox: Sandbox) -> None:
     await filled(sandbox, 4)
     used: list[int] = []
-    for found in await engine.containers("nova.sandbox"):
-        stats = await engine.call(lambda c, i=found["Id"]: c.stats(i, stream=False, one_shot=True))
+    for found in await engine.containers("nova.sandbox.node=bench"):
+        stats = await engine.call(lambda c, i=found.id: c.stats(i, stream=False, one_shot=True))
         used.append(stats["memory_stats"]["usage"])
     sys.stdout.write(f"memory of an idle container {statistics.median(used) / 1e6:.1f} MB\n")
 
@@ -145,8 +145,8 @@ async def main(rounds: int) -> None:
         name = (await asyncio.to_thread(subprocess.check_output, sleeper, text=True)).strip()
         exec_ = [*docker, "exec", name, *program]
         try:
-            size = PoolSize(min_warm=4, max_warm=4, max_boxes=24, claim_timeout_s=60)
-            async with Sandbox(self_test=False, limits=LIMITS, pool=size) as sandbox:
+            size = PoolSize(min_warm=4, max_warm=4, max_boxes=48, claim_timeout_s=60)
+            async with Sandbox(self_test=False, limits=LIMITS, pool=size, node="bench") as sandbox:
                 await memory_of_idle(engine, sandbox)
                 await one_by_one(sandbox, cold, exec_, rounds)
                 await at_once(sandbox, cold, 20)

@@ -23,7 +23,9 @@ from support.console_world import (
     split_story,
     task,
     text,
+    until,
 )
+from textual.widgets import Input
 
 Scene = Callable[[Any, Console, FakeMesh], Awaitable[None]]
 
@@ -34,7 +36,7 @@ def play(scene: Scene, mesh: FakeMesh, size: tuple[int, int] = (120, 40), **opti
     async def main() -> None:
         mesh.__post_init__()  # its events belong to this loop
         app = console(mesh, **options)
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=True) as pilot:
             await scene(pilot, app, mesh)
 
     asyncio.run(main())
@@ -47,17 +49,16 @@ def small_mesh(**changes: Any) -> FakeMesh:
 # ---------------------------------------------------------------- states
 
 
-VIEWS = [str(number) for number in range(1, 7)]
+VIEWS = [str(number) for number in range(1, 8)]
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_says_that_it_waits(view: str) -> None:
     async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
-        mesh.speaks.clear()
         await pilot.press(view)
         await shows(app, "… asking", pilot=pilot)
 
-    play(scene, small_mesh())
+    play(scene, small_mesh(silent=True))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -80,6 +81,8 @@ def test_a_view_says_what_is_wrong_and_what_to_do(view: str) -> None:
         ("4", ["no events yet", "as tasks are run"]),
         ("5", ["no task was split yet", "nova run text.wordcount"]),
         ("6", ["core.echo", "splits; Counts words."]),
+        ("7", ["TASKS THAT ENDED", "nothing recorded"]),
+        ("8", ["tables: samples", "SELECT capability"]),
     ],
 )
 def test_an_empty_view_says_what_to_do_next(view: str, says: list[str]) -> None:
@@ -218,10 +221,8 @@ def test_typed_commands() -> None:
             ("pause", "LIVE"),
             ("fly", "there is no command 'fly'"),
         ):
-            await pilot.press("escape", "colon", *typed.replace(" ", "\0").split("\0")[0])
-            if " " in typed:
-                await pilot.press("space", *typed.partition(" ")[2])
-            await pilot.press("enter")
+            keys = ["space" if char == " " else char for char in typed]
+            await pilot.press("colon", *keys, "enter")
             await shows(app, says, pilot=pilot)
 
     play(scene, small_mesh(tasks=[task(1)]))
@@ -387,9 +388,8 @@ def test_a_pause_holds_what_is_shown_and_live_goes_on_below() -> None:
         await shows(app, "LIVE", "no events", pilot=pilot)
         await pilot.press("space")
         await mesh.tell(event.PeerChanged(node_id(1), "node-01", "suspect", "silent"))
-        while not app.tab.live.events:
-            await asyncio.sleep(0.01)
-        assert "suspect" not in (await shows(app, "PAUSED", pilot=pilot)).replace("▲ suspect", "")
+        await until(lambda: bool(app.tab.live.events))
+        assert "is suspect" not in await shows(app, "PAUSED", pilot=pilot)
         await pilot.press("space")
         await shows(app, "LIVE", "peer node-01 is suspect", pilot=pilot)
 
@@ -406,7 +406,7 @@ def test_a_replay_plays_moves_every_view_and_changes_nothing() -> None:
         await shows(app, "REPLAY", pilot=pilot)
         for _ in range(12):
             await pilot.press("less_than_sign")
-        await shows(app, "no task was split yet", pilot=pilot) if False else None
+        await shows(app, "0 of 1 steps", pilot=pilot)
         await pilot.press("2")
         assert app.tab.replay is not None
         app.tab.replay.seek(NOW - 29)
@@ -453,6 +453,41 @@ def test_a_flow_step_opens_its_task() -> None:
     play(scene, small_mesh(tasks=[]))
 
 
+# ---------------------------------------------------------------- what was recorded
+
+
+def test_charts_tell_anomalies_forecast_and_the_time_before() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await pilot.press("7")
+        await shows(app, "▲ node-01: lag_ms is 400, ordinarily 2", "→ 61 tasks/s ± 2", pilot=pilot)
+        await pilot.press("n", "c")
+        await shows(app, "Metrics · 1 h, and the time before", "  before", pilot=pilot)
+        await pilot.press("slash", *"memory", "enter")
+        assert "TASKS THAT" not in await shows(app, "MEMORY OF THE NODE", "61 B", pilot=pilot)
+
+    play(scene, small_mesh())
+
+
+def test_sql_shows_rows_and_who_did_not_answer() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
+        await pilot.press("8", *"oops", "enter")
+        await shows(app, "there is no table oops; see docs/metrics.md", pilot=pilot)
+        query = app.query_one("#query", Input)
+        query.value = "SELECT 1 / 2"
+        await pilot.press("enter")
+        await shows(app, "node-02  core.echo", "3 rows · more at node-01", pilot=pilot)
+        await shows(app, "did not answer: node-09", pilot=pilot)
+        await pilot.press("y")
+        assert app.clipboard == "nova sql 'SELECT 1 / 2'"
+        await pilot.press("slash", *"node-02", "enter")
+        assert "node-01  core" not in await shows(app, "node-02  core.echo", pilot=pilot)
+        await pilot.press("tab", "escape", "1")
+        await shows(app, "Topology", pilot=pilot)
+
+    play(scene, small_mesh())
+
+
 # ---------------------------------------------------------------- settings
 
 
@@ -488,6 +523,7 @@ def test_the_screen_is_read_whole() -> None:
     """What the other tests stand on."""
 
     async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
         assert len(text(app).splitlines()) == 40
 
     play(scene, small_mesh())

@@ -26,7 +26,7 @@ from support.console_world import (
 
 SCREENS = Path(__file__).parent / "screens"
 SIZES = ((80, 24), (120, 40), (200, 60))
-VIEWS = ("mesh", "tasks", "dead", "events", "flow", "run")
+VIEWS = ("mesh", "tasks", "dead", "events", "flow", "run", "metrics", "sql")
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +89,8 @@ def test_every_view_looks_as_it_did(size: tuple[int, int]) -> None:
                 await pilot.press(str(number))
                 if view == "run":
                     await shows(app, "text.words", pilot=pilot)
+                if view == "metrics":
+                    await shows(app, "TASKS THAT ENDED", pilot=pilot)
                 if view == "dead":
                     await shows(app, "3 set aside", pilot=pilot)
                 app.flush()

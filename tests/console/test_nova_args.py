@@ -71,6 +71,8 @@ def test_inputs_go_to_the_parameter_that_takes_them(tmp_path: Path):
         with pytest.raises(click.UsageError) as caught:
             parse(many, [], None, inputs)
         assert message in caught.value.message
+    optional = card(("program", "bytes", False), ("stdin", "files", False))
+    assert parse(optional, [], None, [str(path)])[1] == {"program": b"raw"}
     with pytest.raises(click.UsageError, match="takes files: --input old=PATH"):
         parse(many, ["old=x"], None, [])
     with pytest.raises(click.UsageError, match="cannot read"):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -407,12 +408,14 @@ def test_a_process_that_does_not_start_is_tried_again(
     tries: list[str] = []
     start, command = WorkerProcess.start, worker_process._START  # pyright: ignore[reportPrivateUsage]
 
-    async def start_the_fourth(self: WorkerProcess, setup: Setup) -> None:
+    async def start_the_fourth(
+        self: WorkerProcess, setup: Setup, after: Sequence[str] = ()
+    ) -> None:
         tries.append(setup.spool)
         if len(tries) == 1:
             raise BlockingIOError("no more processes")
         monkeypatch.setattr(worker_process, "_START", command if len(tries) == 4 else "exit(1)")
-        await start(self, setup)
+        await start(self, setup, after)
 
     monkeypatch.setattr(WorkerProcess, "start", start_the_fourth)
     monkeypatch.setattr("nova_node.adapters.executor_process.BACKOFF_S", (0.001, 0.002))

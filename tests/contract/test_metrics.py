@@ -51,8 +51,8 @@ def ended(*nos: int, at: float = NOW, **changes: Any) -> tuple[str, Line]:
         "worker": [ME] * len(nos),
         "attempts": [1] * len(nos),
         "started_at": [micros(at) - 1_000_000] * len(nos),
-        "elapsed_s": [1.0] * len(nos),
-        "code": [""] * len(nos),
+        "elapsed_us": [1_000_000],
+        "code": [""],
         "failed_at": [None] * len(nos),
     }
     return "tasks", {**line, **changes}
@@ -181,6 +181,19 @@ def test_what_does_not_fit_is_dropped_and_counted(folder: Path) -> None:
         assert [s.name for s in segments(folder, spool.rotate().result(10))]
     finally:
         spool.close()
+
+
+def test_a_disk_that_takes_nothing_costs_rows_and_nothing_else(spool: Spool, folder: Path) -> None:
+    spool.rotate().result(10)
+    (folder / "spool").rmdir()
+    spool.put([ended(1, 2)])
+    spool.put([("tasks", {"no": [object()]})])
+    spool.rotate().result(10)
+    assert spool.dropped == 3
+    (folder / "spool").mkdir()
+    spool.put([ended(3)])
+    before = spool.rotate().result(10)
+    assert len(segments(folder, before)) == 1
 
 
 def test_it_remembers_the_last_event_and_never_repeats_a_name(folder: Path) -> None:
@@ -469,7 +482,11 @@ def test_ordinary_questions_are_answered(store: Store, sql: str) -> None:
 def test_what_takes_too_long_is_stopped(store: Store) -> None:
     began = time.monotonic()
     with pytest.raises(Unavailable, match="did not end") as stopped:
-        ask(store, "SELECT count(*) FROM tasks a, tasks b, tasks c WHERE a.no * b.no % 7 < c.no % 3", 0.3)
+        ask(
+            store,
+            "SELECT count(*) FROM tasks a, tasks b, tasks c WHERE a.no * b.no % 7 < c.no % 3",
+            0.3,
+        )
     assert stopped.value.code == "deadline"
     assert time.monotonic() - began < 5.0
     assert ask(store, "SELECT count(*) FROM tasks") == [(20_000,)]

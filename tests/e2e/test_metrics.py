@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nova_client import Client, Invalid, Timeout
+from nova_client import Client, Invalid, SyncClient, Timeout
 from nova_client.metrics import Table
 from support.mesh import Mesh, Node, eventually, met, run, wait_for
+from support.secure import SecureMesh
 
 from nova_node.metrics.prometheus import METRICS
 
@@ -262,6 +263,11 @@ def test_series_and_forecast(mesh: Mesh) -> None:
                 await client.metrics.series("nothing")
 
     run(scene())
+    with SyncClient(node.address) as client:
+        assert client.metrics.sql(COUNT).rows == (("only", 10),)
+        assert client.metrics.top().nodes[0].slots == 1
+        assert client.metrics.stats().all.tasks == 10
+        assert client.metrics.series("rate").nodes[0].name == "only"
 
 
 def test_prometheus_reads_a_page(mesh: Mesh) -> None:
@@ -332,3 +338,20 @@ def test_two_who_ask_at_once_get_each_their_own(mesh: Mesh) -> None:
                 assert by_node(table) == {"one": n, "two": n}
 
     run(scene())
+
+
+def test_members_of_a_mesh_with_identity_ask_each_other(tmp_path: Path) -> None:
+    with SecureMesh(tmp_path) as mesh:
+        first = mesh.start("first", "--no-mdns", "--slots", "1")
+        second = mesh.start("second", "--no-mdns", "--slots", "1", "--peer", first.address)
+        watcher = mesh.credentials("observer", "olga")
+
+        async def scene() -> None:
+            async with Client(first.address, identity=watcher) as client:
+                await met(client, 2)
+                assert by_node(await client.metrics.sql(COUNT)) == {"first": 0, "second": 0}
+                assert len((await client.metrics.top()).nodes) == 2
+                assert not (await client.metrics.stats()).missing
+
+        assert second.address
+        run(scene())

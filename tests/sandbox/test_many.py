@@ -31,7 +31,7 @@ def resident_bytes() -> int:
 async def containers_of(url: str, owner: str) -> int:
     engine = Engine(url)
     try:
-        return sum(f["Labels"][OWNER] == owner for f in await engine.containers(LABEL))
+        return sum(f.labels[OWNER] == owner for f in await engine.containers(LABEL))
     finally:
         await engine.close()
 

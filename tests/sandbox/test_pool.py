@@ -23,6 +23,7 @@ class FakeHandle:
 class FakeBox:
     handle: FakeHandle
     lost: bool = False
+    spent: bool = False
     closed: bool = False
     on_lost: Callable[[FakeBox], None] = lambda box: None
 
@@ -40,12 +41,12 @@ class FakeMaker:
 
     permits: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1000))
     made: list[FakeBox] = field(default_factory=list[FakeBox])
-    broken: bool = False
+    broken: Exception | None = None
 
     async def make(self) -> Box:
         await self.permits.acquire()
         if self.broken:
-            raise EngineUnavailable("down")
+            raise self.broken
         self.made.append(FakeBox(FakeHandle(f"box-{len(self.made)}")))
         return cast(Box, self.made[-1])
 
@@ -82,6 +83,47 @@ def test_it_fills_to_its_minimum_and_again_after_a_claim() -> None:
         assert (pool.state().busy, pool.state().exhausted, len(maker.made)) == (0, 0, 3)
 
     with_pool(check, PoolSize(min_warm=2))
+
+
+def test_it_fills_one_after_the_other_when_it_may_start_only_one() -> None:
+    async def check(pool: Pool, maker: FakeMaker) -> None:
+        await until(lambda: pool.state().warm == 4)
+
+    with_pool(check, PoolSize(min_warm=4, max_starting=1))
+
+
+def test_clearing_up_waits_while_a_claim_does() -> None:
+    async def check(pool: Pool, maker: FakeMaker) -> None:
+        maker.permits.release()
+        used = await pool.claim()
+        maker.made[0].spent = True
+        waiting = asyncio.create_task(pool.claim())
+        await until(lambda: pool.state().waiting == 1)
+        pool.release(used)
+        await asyncio.sleep(0.06)
+        assert not maker.made[0].closed
+        maker.permits.release()
+        await waiting
+        await until(lambda: maker.made[0].closed)
+
+    size = PoolSize(min_warm=0, max_warm=0)
+    with_pool(check, size, FakeMaker(asyncio.Semaphore(0)))
+
+
+def test_what_is_not_over_is_ended_at_once() -> None:
+    async def check(pool: Pool, maker: FakeMaker) -> None:
+        maker.permits.release()
+        used = await pool.claim()
+        waiting = asyncio.create_task(pool.claim())
+        await until(lambda: pool.state().waiting == 1)
+        pool.release(used)
+        await until(lambda: maker.made[0].closed)
+        assert pool.state().waiting == 1
+        maker.permits.release()
+        await waiting
+
+    size = PoolSize(min_warm=0, max_warm=0)
+    with_pool(check, size, FakeMaker(asyncio.Semaphore(0)))
 
 
 def test_no_box_is_given_twice() -> None:
@@ -158,16 +200,19 @@ def test_waiting_has_an_end() -> None:
     with_pool(check, size, FakeMaker(asyncio.Semaphore(0)))
 
 
-def test_an_engine_that_is_down_is_an_error_at_once_and_then_works_again() -> None:
+@pytest.mark.parametrize("broken", [EngineUnavailable("down"), OSError("no descriptor left")])
+def test_what_keeps_boxes_from_starting_is_an_error_at_once(broken: Exception) -> None:
+    """And then it works again."""
+
     async def check(pool: Pool, maker: FakeMaker) -> None:
         for _ in range(3):
             with pytest.raises(EngineUnavailable):
                 await pool.claim()
         assert pool.state().failed >= 3
-        maker.broken = False
+        maker.broken = None
         await pool.claim()
 
-    with_pool(check, PoolSize(), FakeMaker(broken=True))
+    with_pool(check, PoolSize(), FakeMaker(broken=broken))
 
 
 def test_a_claim_that_is_cancelled_leaves_its_box_to_the_next() -> None:

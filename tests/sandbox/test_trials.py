@@ -47,9 +47,9 @@ def test_nothing_is_left_of_them(host: SandboxHost) -> None:
                 before = pool.names()
                 mine = str(host.sandbox._owner)  # pyright: ignore[reportPrivateUsage]
                 there = {
-                    found["Names"][0].lstrip("/")
+                    found.name
                     for found in await engine.containers(LABEL)
-                    if found["Labels"][OWNER] == mine
+                    if found.labels[OWNER] == mine
                 }
                 if there == before == pool.names() and not pool.state().refilling:
                     return there, before

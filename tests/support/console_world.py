@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nova_client import Event, NotFound, Options, Outcome, Status, Unreachable, event
+from nova_client import Event, Invalid, NotFound, Options, Outcome, Status, Unreachable, event
+from nova_client.metrics import (
+    Ahead,
+    Anomaly,
+    Load,
+    Missing,
+    NodeSeries,
+    Series,
+    Table,
+    Top,
+)
 from nova_client.model import (
     AttemptView,
     Capability,
@@ -144,11 +154,13 @@ class FakeMesh:
     )
     opened: list[str] = field(default_factory=list[str])
     now: float = NOW
+    silent: bool = False
 
     def __post_init__(self) -> None:
         self.told = asyncio.Condition()
         self.speaks = asyncio.Event()
-        self.speaks.set()
+        if not self.silent:
+            self.speaks.set()
 
     async def tell(self, *facts: event.Fact, owner: int = 0, at: float = NOW) -> None:
         """Events that the node at an index reports from now on."""
@@ -166,6 +178,43 @@ class FakeMesh:
         yield client
 
 
+class FakeRecords:
+    """What every node would tell of its history: a ramp for each series, an anomaly of node-01."""
+
+    def __init__(self, client: FakeNode) -> None:
+        self._client = client
+
+    async def sql(self, sql: str) -> Table:
+        await self._client.answer()
+        if "oops" in sql:
+            raise Invalid("there is no table oops", "see docs/metrics.md")
+        rows = tuple((f"node-{i:02d}", "core.echo", i * 1.5) for i in range(3))
+        gone = Missing(node_id(9), "node-09", "unavailable", "no answer", "")
+        return Table(("node", "capability", "took"), ("VARCHAR",) * 3, rows, ("node-01",), (gone,))
+
+    async def top(self) -> Top:
+        await self._client.answer()
+        odd = Anomaly("lag_ms", NOW, 400.0, 2.0, 12.5)
+        load = Load(
+            node_id(1), "node-01", NOW, 0.5, 0.1, 1 << 26, 1 << 30, 1.0, 0, 0, 4, 4, 400.0, 2, 1.0,
+            0.0, (), (odd,), (), (), 0,
+        )  # fmt: skip
+        return Top((load,), ())
+
+    async def series(
+        self, series: str, *, begin: float = 0.0, end: float = 0.0, ahead: int = 0
+    ) -> Series:
+        await self._client.answer()
+        step_s = (end - begin) / 60
+        points = tuple((begin + i * step_s, float(i)) for i in range(60))
+        known = (Ahead(end + step_s, 61.0, 2.0),) if ahead else ()
+        names = [(node_id(i), f"node-{i:02d}") for i in range(2)]
+        nodes = [NodeSeries(id, name, points, "trend", known) for id, name in names]
+        empty = NodeSeries(node_id(2), "node-02", (), "", ())
+        unit = "bytes" if series == "memory" else "tasks/s"
+        return Series(unit, step_s, (*nodes, empty), ())
+
+
 class FakeNode:
     """A client of one of its nodes."""
 
@@ -174,6 +223,7 @@ class FakeNode:
         self._index = index
         self.node = node_id(index)
         self.address = f"127.0.0.1:{7600 + index}"
+        self.metrics = FakeRecords(self)
 
     async def answer(self) -> None:
         await self._mesh.speaks.wait()
@@ -280,6 +330,13 @@ async def shows(app: Console, *wanted: str, pilot: Any) -> str:
             return found
         missing = [part for part in wanted if part not in found]
         assert time.monotonic() < end, f"{missing} is not on the screen:\n{found}"
+        await asyncio.sleep(0.02)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end
         await asyncio.sleep(0.02)
 
 

@@ -26,7 +26,7 @@ def answers(url: str) -> bool:
     try:
         with socket.socket(socket.AF_UNIX) as door:  # docker-py leaves one open when it fails
             door.connect(url.removeprefix("unix://"))
-        client = docker.APIClient(base_url=url, version="auto", timeout=5)
+        client = docker.APIClient(base_url=url, version="1.41", timeout=5)
         return bool(client.ping())
     except (DockerException, RequestException, OSError):
         return False

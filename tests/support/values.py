@@ -77,15 +77,14 @@ BLOBS = st.builds(BlobRef, BLOB_IDS, NUMBERS, st.sampled_from(Encoding), several
 PLAIN_VALUES = st.builds(
     Value, st.sampled_from(Encoding), BYTES, st.none(), st.just(()), st.none()
 ) | BLOBS.map(lambda ref: Value(ref.encoding, b"", ref))
-PACKED_VALUES = st.builds(
-    lambda value, pack, names: value._replace(
-        files=tuple(Extent(name, pack.id, 0, pack.size_bytes) for name in names), pack=pack
-    ),
-    PLAIN_VALUES,
-    BLOBS,
-    several(FILE_NAMES),
-)
-VALUES = PLAIN_VALUES | PACKED_VALUES
+
+
+def packed(value: Value, pack: BlobRef, names: tuple[str, ...]) -> Value:
+    files = tuple(Extent(name, pack.id, 0, pack.size_bytes) for name in names)
+    return value._replace(files=files, pack=pack)
+
+
+VALUES = PLAIN_VALUES | st.builds(packed, PLAIN_VALUES, BLOBS, several(FILE_NAMES))
 LIMITS = st.builds(Limits, SECONDS, SECONDS, NUMBERS, NUMBERS)
 REFERENCES = st.from_regex(r"(secret|env|file|keyring):[A-Za-z0-9._/@+-]{1,20}", fullmatch=True)
 SUBMITTERS = st.from_regex(r"[a-z]{1,16}/[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from nova_client import BlobRef, Invalid, files
-from nova_client.files import PIECE_BYTES, Packer, walk
+from nova_client.files import PIECE_BYTES, Packer, unpack, walk
+from nova_client.model import Extent, Files
 
 
 def fill(folder: Path, contents: dict[str, bytes]) -> Path:
@@ -74,3 +75,36 @@ def test_a_file_that_vanishes_is_named(tmp_path: Path):
     (tmp_path / "top" / "gone").unlink()
     with pytest.raises(Invalid, match="gone"):
         list(Packer(found).pieces())
+
+
+def test_files_are_saved_where_their_names_say(tmp_path: Path):
+    names = ("a", "b/c d.txt", "b/é")
+    extents = tuple(Extent(name, "id", 2 * at, 2) for at, name in enumerate(names))
+    unpack(Files(extents, (BlobRef("id", 6),)), b"aabbcc", tmp_path / "new")
+    assert [(tmp_path / "new" / name).read_bytes() for name in names] == [b"aa", b"bb", b"cc"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../a", "/a", "a//b", "b/../a", "", ".", "a\x1b", "a\\b", "link/a"]
+)
+def test_no_file_is_saved_elsewhere(tmp_path: Path, name: str):
+    folder, outside = tmp_path / "new", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (folder / "a").write_bytes(b"mine")
+    (folder / "link").symlink_to(outside / "a")
+    with pytest.raises(Invalid):
+        unpack(Files((Extent(name, "id", 0, 2),), (BlobRef("id", 2),)), b"no", folder)
+    assert not list(outside.iterdir())
+    assert (folder / "a").read_bytes() == b"mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "outside"}
+
+
+@pytest.mark.parametrize("name", ["a", "link"])
+def test_a_file_that_is_there_stays(tmp_path: Path, name: str):
+    (tmp_path / "a").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    with pytest.raises(Invalid, match="cannot write") as caught:
+        unpack(Files((Extent(name, "id", 0, 2),), (BlobRef("id", 2),)), b"no", tmp_path)
+    assert caught.value.fix == "give an empty folder"
+    assert (tmp_path / "a").read_bytes() == b"mine"

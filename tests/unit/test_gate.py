@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
+from urllib.parse import quote
 
 import grpc
 import grpc.aio
 import pytest
 from nova_proto.identity.names import Name
 
+from nova_node.adapters import grpc_settings
 from nova_node.core.errors import NovaError, Overloaded, Refused
 from nova_node.core.policy import METHODS
 from nova_node.identity.live import Identity
@@ -247,3 +249,140 @@ def test_an_open_stream_is_ended_when_its_caller_may_not_have_it_any_more(method
             await scene()
 
     asyncio.run(bounded())
+
+
+# ------------------------------------------------------------ who does not read, and for how long
+
+
+class Flood(grpc.GenericRpcHandler):
+    """Streams without end, in both ways to write them; and what answers at once."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+        self.task: asyncio.Task[Any] | None = None
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        kinds = {
+            "/yields": grpc.unary_stream_rpc_method_handler(self.yields, identity, identity),
+            "/writes": grpc.stream_stream_rpc_method_handler(self.writes, identity, identity),
+            "/answers": grpc.unary_unary_rpc_method_handler(self.answers, identity, identity),
+        }
+        return kinds.get(str(handler_call_details.method))
+
+    async def yields(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
+        self.task = asyncio.current_task()
+        try:
+            while True:
+                yield bytes(1 << 20)
+        finally:
+            self.ended.set()
+
+    async def writes(self, requests: Any, context: Any) -> None:
+        try:
+            while True:
+                await context.write(bytes(1 << 20))
+        finally:
+            self.ended.set()
+
+    async def answers(self, request: bytes, context: Any) -> bytes:
+        return request
+
+
+def told(flood: Flood, scene: Callable[[Any, Guarded], Any]) -> None:
+    async def bounded() -> None:
+        server = grpc.aio.server()
+        guarded = Guarded(server, Once(), patience_s=0.05)
+        guarded.add_generic_rpc_handlers([flood])
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            async with (
+                asyncio.timeout(20.0),
+                grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+            ):
+                await scene(channel, guarded)
+        finally:
+            await server.stop(None)
+
+    asyncio.run(bounded())
+
+
+async def read_out(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
+def trailer(raised: pytest.ExceptionInfo[grpc.aio.AioRpcError]) -> str:
+    return str(dict(raised.value.trailing_metadata() or ())["nova-error-bin"])
+
+
+async def swept(flood: Flood, guarded: Guarded) -> None:
+    while not flood.ended.is_set():
+        guarded.sweep()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("method", ["/yields", "/writes"])
+def test_who_does_not_read_a_stream_loses_it_and_is_told(method: str) -> None:
+    flood = Flood()
+
+    async def scene(channel: Any, guarded: Guarded) -> None:
+        of = channel.unary_stream if method == "/yields" else channel.stream_stream
+        call = of(method)(b"") if method == "/yields" else of(method)()
+        await swept(flood, guarded)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await read_out(call)
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "slow" in trailer(raised)
+
+    told(flood, scene)
+
+
+def test_who_does_not_read_the_end_either_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_settings, "END_S", 0.05)
+    flood = Flood()
+
+    async def scene(channel: Any, guarded: Guarded) -> None:
+        call = channel.unary_stream("/yields")(b"")
+        await swept(flood, guarded)
+        assert flood.task is not None
+        await asyncio.wait({flood.task})
+        with pytest.raises(grpc.aio.AioRpcError):
+            await read_out(call)
+
+    told(flood, scene)
+
+
+@pytest.mark.parametrize("timeout_s", [None, 1e7])
+def test_a_unary_call_has_a_deadline(timeout_s: float | None) -> None:
+    async def scene(channel: Any, _: Guarded) -> None:
+        answers = channel.unary_unary("/answers")
+        assert await answers(b"x", timeout=86_400.0) == b"x"
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await answers(b"x", timeout=timeout_s)
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "timeout=" in trailer(raised)
+
+    told(Flood(), scene)
+
+
+def test_an_error_fits_into_what_a_caller_takes() -> None:
+    """Whatever came in, and is told back: beyond its bounds a caller would get no error at all."""
+
+    class Context:
+        said: tuple[Any, ...] = ()
+
+        async def abort(self, *said: Any) -> None:
+            self.said = said
+            raise Refused("aborted")
+
+    async def scene() -> None:
+        context = Context()
+        error = Refused("\U0001f600" * 9_000 + "\x1b[2J", "\u00e9" * 9_000)
+        with pytest.raises(Refused):
+            await grpc_settings.abort(context, error)
+        _, details, ((_, trailer),) = context.said
+        assert len(quote(details)) + len(trailer) < 8_000
+        assert "\x1b" not in details
+
+    asyncio.run(scene())

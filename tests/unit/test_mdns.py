@@ -58,6 +58,14 @@ def test_a_malformed_record(key: bytes, value: bytes | None) -> None:
         read_record("k7q2m9xd", {**TXT, key: value}, ["192.0.2.7"], 7600, False)
 
 
+@pytest.mark.parametrize(
+    "port", [b"", b"0", b"65536", b"-1", b"7601 ", b"1e3", b"\xd9\xa3", b"9" * 200]
+)
+def test_a_record_that_lies_of_the_port_to_join(port: bytes) -> None:
+    with pytest.raises(ValueError, match="malformed"):
+        read_record("k7q2m9xd", {**TXT, b"join": port}, ["192.0.2.7"], 7600, False)
+
+
 @pytest.mark.parametrize("key", list(TXT))
 def test_a_record_that_lacks_something(key: bytes) -> None:
     less = {k: v for k, v in TXT.items() if k != key}

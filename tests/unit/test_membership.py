@@ -401,6 +401,20 @@ def test_hearsay_cannot_raise_an_incarnation_without_bound() -> None:
     assert machine.members[OTHERS[0].node].member == OTHERS[0]
 
 
+def test_hearsay_does_not_drive_a_node_to_the_end_of_its_numbers() -> None:
+    machine = among(*OTHERS)
+    for state in (ALIVE, SUSPECT, DEAD):
+        lie = ME._replace(incarnation=2**53 - 2, state=state, digest_seq=2**50)
+        asked = ProbeAsked("t", MESH, OTHERS[1].node, ME.node, (OTHERS[1], lie))
+        machine.handle(asked, machine.wake_at - 0.01)
+        assert machine.me.incarnation == ME.incarnation
+    # what a former life of its own may have reached it goes beyond
+    past = ME._replace(incarnation=ME.incarnation + 5_000, state=DEAD)
+    asked = ProbeAsked("t", MESH, OTHERS[1].node, ME.node, (OTHERS[1], past))
+    machine.handle(asked, machine.wake_at - 0.01)
+    assert machine.me.incarnation == past.incarnation + 1
+
+
 def test_a_copy_of_this_node_is_refused_and_reported_once() -> None:
     machine = alone()
     copy = ME._replace(address="10.9.9.9:7000")

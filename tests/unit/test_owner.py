@@ -33,6 +33,7 @@ from nova_node.core.model import (
     Demand,
     Durability,
     Encoding,
+    Extent,
     Failure,
     Fence,
     MemberState,
@@ -198,6 +199,18 @@ def test_a_large_result_is_fetched_before_it_counts() -> None:
     assert pull.value.blob.holders == (PEER,)
     assert not facts(effects, Finished)
     assert facts(lone.tell(Pulled(1, attempt.attempt, pull.value, None)), Finished)
+
+
+def test_files_are_fetched_before_their_result_counts() -> None:
+    """And their blob is kept as long as the task is known."""
+    lone = with_peer()
+    attempt = assigned(lone)[0]
+    pack = BlobRef("e" * 64, 3)
+    value = Value(Encoding.JSON, b"1", None, (Extent("a", pack.id, 0, 3),), pack)
+    (pull,) = only(lone.report(done(attempt, value)), Pull)
+    assert pull.value.blobs == (pack._replace(holders=(PEER,)),)
+    assert facts(lone.tell(Pulled(1, attempt.attempt, pull.value, None)), Finished)
+    assert lone.engine.tasks.blob_ids() == {pack.id}
 
 
 def test_a_result_that_cannot_be_fetched_is_made_again_at_no_charge() -> None:

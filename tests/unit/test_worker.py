@@ -7,7 +7,7 @@ from support.lone import BROKEN, RUN, done, only
 from nova_node.core.effects import Effect, Grant, Kill, Relay, Report, Run
 from nova_node.core.model import Attempt, Call, Cut, Demand, Failure, Fence, Limits, Phase, Status
 from nova_node.core.signals import Ran, RanItem, SlotDied, Spoke, Work
-from nova_node.core.worker import CANCELLED, LOCAL, Worker, WorkerConfig
+from nova_node.core.worker import CANCELLED, LOCAL, NOT_SHARED, Worker, WorkerConfig
 
 DIED = Failure("worker_died", "it died", retryable=True)
 LINK = 7
@@ -328,3 +328,15 @@ def test_failures_are_reported_like_results() -> None:
     end = done(attempt(1))._replace(status=Status.FAILED, value=None, failure=BROKEN)
     bench.worker.ran(Ran(0, (RanItem(run.keys[0], end),)), 0.0)
     assert only(bench.take(), Report) == [Report(LINK, [end])]
+
+
+def test_a_local_capability_runs_for_the_node_s_own_owner_only() -> None:
+    bench = Bench()
+    bench.worker.local = frozenset({RUN.name})
+    (refused,) = only(bench.work(attempt(1)), Report)
+    assert refused.link == LINK
+    assert refused.outcomes[0].failure == NOT_SHARED
+    assert bench.worker.is_idle
+    assert bench.worker.links[LINK].outstanding == 0
+    (run,) = only(bench.work(attempt(2), link=LOCAL), Run)
+    assert run.attempts == [attempt(2)]

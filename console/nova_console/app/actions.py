@@ -22,6 +22,8 @@ VIEWS = (
     ("events", "Events", ("e", "watch")),
     ("flow", "Flow", ("f", "gantt")),
     ("run", "Run", ("r", "capabilities")),
+    ("metrics", "Metrics", ("top", "stats", "charts")),
+    ("sql", "SQL", ("s", "query")),
 )
 """Id, title, aliases for `:`; the number keys follow this order."""
 
@@ -59,6 +61,9 @@ ACTIONS = (
     Action("next-flow", "n", "The split task before", "pane('next')", "flow"),
     Action("previous-flow", "p", "The split task after", "pane('previous')", "flow"),
     Action("cancel-flow", "c", "Cancel the task", "pane('cancel')", "flow"),
+    Action("longer", "n", "A longer range", "pane('longer')", "metrics"),
+    Action("shorter", "p", "A shorter range", "pane('shorter')", "metrics"),
+    Action("compare", "c", "Compare with the time before", "pane('compare')", "metrics"),
 )
 
 FOOTER = {
@@ -69,6 +74,8 @@ FOOTER = {
     "events": (("↵", "unfold"), ("G", "tail")),
     "flow": (("n/p", "other task"), ("↵", "step")),
     "run": (("↵", "form"),),
+    "metrics": (("n/p", "range"), ("c", "compare")),
+    "sql": (("↵", "run it"), ("esc", "to the rows"), ("tab", "to the query")),
 }
 """The few that the bottom line reminds of, beside help and quit; `?` tells all."""
 

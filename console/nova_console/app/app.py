@@ -21,12 +21,15 @@ from nova_console.app.events_pane import EventsPane
 from nova_console.app.feed import Feed, Opener, open_client
 from nova_console.app.flow_pane import FlowPane
 from nova_console.app.inputs import Input as Heard
+from nova_console.app.inputs import Looked
 from nova_console.app.lines import Page
 from nova_console.app.mesh_pane import MeshPane
+from nova_console.app.metrics_pane import MetricsPane
 from nova_console.app.pane import Pane
 from nova_console.app.run_pane import RunPane
 from nova_console.app.settings import Settings
 from nova_console.app.sheet import HelpSheet, Sheet
+from nova_console.app.sql_pane import SqlPane
 from nova_console.app.tab import Scene, Tab
 from nova_console.app.tasks_pane import DeadPane, TasksPane
 
@@ -50,6 +53,7 @@ class Console(Deeds):
     BINDINGS: ClassVar[list[BindingType]] = [
         *keys.bindings(),
         Binding("escape", "back", "Back", show=False),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False),
     ]
 
     def __init__(
@@ -67,6 +71,7 @@ class Console(Deeds):
         self.active = 0
         self.settings = settings
         self._due = False
+        self._shown_at = 0.0
         self._prompting = ""
         for theme in themes.THEMES:
             self.register_theme(theme)
@@ -87,13 +92,15 @@ class Console(Deeds):
             yield EventsPane()
             yield FlowPane()
             yield RunPane()
+            yield MetricsPane()
+            yield SqlPane()
         yield Input(id="prompt", select_on_focus=False)
         yield Bar("footer")
 
     def on_mount(self) -> None:
         for feed in self.feeds:
             self.run_worker(feed.run(), exit_on_error=False, group="feeds")
-        self.set_interval(AGE_S, self.flush)
+        self.set_interval(AGE_S, self._age)
         self.pane.enter()
         self.call_after_refresh(self.flush)
         for number in (signal.SIGTERM, signal.SIGHUP):
@@ -123,7 +130,8 @@ class Console(Deeds):
     def _taker(self, tab: Tab) -> Callable[[Heard], None]:
         def take(given: Heard) -> None:
             tab.put(given)
-            if tab is self.tab:
+            by_the_way = isinstance(given, Looked) and given.viewer != tab.live.home
+            if tab is self.tab and not by_the_way:
                 self.wake()
 
         return take
@@ -133,6 +141,11 @@ class Console(Deeds):
         if not self._due and self.is_running:
             self._due = True
             self.set_timer(FLUSH_S, self._flush_due)
+
+    def _age(self) -> None:
+        """Ages grow though nothing comes; what was just shown is young enough."""
+        if time.monotonic() - self._shown_at >= AGE_S / 2:
+            self.flush()
 
     def _flush_due(self) -> None:
         self._due = False
@@ -145,6 +158,7 @@ class Console(Deeds):
         """Show the picture as it is now."""
         if not self.is_running or not self.screen_stack:
             return
+        self._shown_at = time.monotonic()
         scene = self.scene
         top = self.screen
         with self.batch_update():
@@ -226,6 +240,10 @@ class Console(Deeds):
     def action_command(self) -> None:
         self._open_prompt(":", "")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where text is typed, / and : are text."""
+        return not (action in keys.PROMPTS and isinstance(self.focused, Input))
+
     def _open_prompt(self, kind: str, text: str) -> None:
         self.close_sheets()
         prompt = self.query_one("#prompt", Input)
@@ -236,7 +254,7 @@ class Console(Deeds):
         prompt.display = True
         prompt.value = text
         prompt.cursor_position = len(text)
-        prompt.focus()
+        self.screen.set_focus(prompt)  # at once: the next key may have been typed already
 
     def _close_prompt(self) -> None:
         self._prompting = ""
@@ -287,6 +305,7 @@ class Console(Deeds):
         """An action of the view, or of the sheet over it."""
         top = self.screen
         (top if isinstance(top, Sheet) else self.pane).do(what)
+        self.flush()
 
     def action_theme(self) -> None:
         at = themes.NAMES.index(self.theme) if self.theme in themes.NAMES else -1

@@ -79,17 +79,17 @@ def wrap(lines: list[Line], width: int) -> list[Line]:
 
 def _wrap_line(line: Line, width: int) -> Iterator[Line]:
     now: Line = []
-    left = width
+    left, begun = width, False
     for text, style in line:
         while len(text) > left:
             cut = text.rfind(" ", 0, left + 1)
-            if cut <= 0:
-                cut = 0 if now and len(text) <= width - 2 else left
-            if text[:cut]:
+            if cut < 1:
+                cut = 0 if begun else left  # a word that no line holds is cut
+            if cut:
                 now.append((text[:cut], style))
             yield now
-            now, left = [("  ", "")], width - 2
+            now, left, begun = [("  ", "")], width - 2, False
             text = text[cut:].lstrip(" ")
         now.append((text, style))
-        left -= len(text)
+        left, begun = left - len(text), begun or bool(text)
     yield now

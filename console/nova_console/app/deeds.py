@@ -9,18 +9,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from nova_client import Event, NovaError, Status
+from nova_client.metrics import Series
 from nova_client.model import Capability
 from textual.app import App
 
 from nova_console.app import actions, commands, filters, themes
+from nova_console.app.chart_lines import AHEAD_STEPS, SHOWN, Charts, Span
 from nova_console.app.feed import Feed, Node, Opener
 from nova_console.app.flow_pane import FlowPane
 from nova_console.app.form import Filled
 from nova_console.app.form_sheet import FormSheet
 from nova_console.app.inputs import Listed
+from nova_console.app.metrics_pane import MetricsPane
 from nova_console.app.pane import Pane
 from nova_console.app.run_pane import RunPane
 from nova_console.app.sheet import Confirm, EventSheet, NodeSheet, Sheet
+from nova_console.app.sql_pane import SqlPane
 from nova_console.app.tab import Scene, Tab
 from nova_console.app.task_sheet import TaskSheet
 from nova_console.cli.output import escape_line
@@ -131,6 +135,26 @@ class Deeds(App[None]):
 
         self._deed(look)
 
+    def ask_charts(self, span: Span) -> None:
+        pane = self.query_one(MetricsPane)
+
+        async def look(client: Node) -> None:
+            top = await client.metrics.top()
+            now = await _series(client, span, ahead=AHEAD_STEPS)
+            earlier = await _series(client, span.back(), ahead=0) if span.before else {}
+            pane.take(Charts(span, now, earlier, top), "")
+            self.wake()
+
+        self._deed(look, lambda why: pane.take(None, why))
+
+    def ask_sql(self, query: str) -> None:
+        pane = self.query_one(SqlPane)
+
+        async def look(client: Node) -> None:
+            pane.take(await client.metrics.sql(query), "")
+
+        self._deed(look, lambda why: pane.take(None, why))
+
     # ------------------------------------------------------------ changing
 
     def ask_cancel(self, id: str) -> None:
@@ -173,16 +197,29 @@ class Deeds(App[None]):
             return
         self.push_screen(Confirm(question, same, deed))
 
-    def _deed(self, work: Callable[[Node], Awaitable[None]]) -> None:
+    def _deed(
+        self,
+        work: Callable[[Node], Awaitable[None]],
+        failed: Callable[[str], None] | None = None,
+    ) -> None:
+        """`failed` is told why instead of the person."""
+
+        def tell(why: str) -> None:
+            if failed is None:
+                self.say(why, bad=True)
+            else:
+                failed(why)
+                self.wake()
+
         async def run() -> None:
             client = self.feed.client
             if client is None:
-                self.say("the node does not answer; r tries again", bad=True)
+                tell("the node does not answer; r tries again")
                 return
             try:
                 await work(client)
             except NovaError as error:
-                self.say(f"{error.message}; {error.fix}" if error.fix else error.message, bad=True)
+                tell(f"{error.message}; {error.fix}" if error.fix else error.message)
 
         self.run_worker(run(), exit_on_error=False)
 
@@ -237,3 +274,10 @@ class Deeds(App[None]):
             self.use_theme(found[0])
         else:
             self.say(f"themes: {', '.join(themes.NAMES)}", bad=True)
+
+
+async def _series(client: Node, span: Span, ahead: int) -> dict[str, Series]:
+    return {
+        name: await client.metrics.series(name, begin=span.begin, end=span.end, ahead=ahead)
+        for name in SHOWN
+    }

@@ -80,10 +80,9 @@ class EventsPane(Pane):
         tail = self.query_one(Tail)
         tail.show(scene, self.filter)
         asked = f" · / {self.filter.text}" if self.filter else ""
-        tail.border_title = "Events"
         how = "following" if tail.follows else "G follows"
         watched = sum(not eye.why for eye in scene.world.eyes.values())
-        tail.border_subtitle = f"{tail.count():,} kept, of {watched} nodes · {how}{asked}"
+        tail.label("Events", f"{tail.count():,} kept, of {watched} nodes · {how}{asked}")
 
     def command(self) -> tuple[str, ...]:
         happened = self.query_one(Tail).selected

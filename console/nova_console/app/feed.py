@@ -13,7 +13,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
-from nova_client import Client, Event, Invalid, NovaError, Status
+from nova_client import Client, Event, Invalid, NovaError, Status, Unreachable
+from nova_client.metrics import Series, Table, Top
 from nova_client.model import (
     Capability,
     Explanation,
@@ -37,11 +38,24 @@ ASK_TIMEOUT_S = 5.0
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 15.0
 
 
+class Records(Protocol):
+    """What the nodes recorded, as a client asks for it."""
+
+    async def sql(self, sql: str) -> Table: ...
+    async def top(self) -> Top: ...
+    async def series(
+        self, series: str, *, begin: float = 0.0, end: float = 0.0, ahead: int = 0
+    ) -> Series: ...
+
+
 class Node(Protocol):
     """What of a client is used here."""
 
     node: str
     address: str
+
+    @property
+    def metrics(self) -> Records: ...
 
     def watch(self, from_seq: int = 0) -> AsyncGenerator[Event, None]: ...
     def logs(self, id: str, follow: bool = False) -> AsyncGenerator[LogLine, None]: ...
@@ -87,7 +101,10 @@ class Feed:
         self._put = put
         self._clock = clock
         self._opener = opener
+        #: where it was last, or is to be next
+        self._joined = ""
         self._again = asyncio.Event()
+        self._leave = asyncio.Event()
         self._known: dict[str, str] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
 
@@ -97,8 +114,10 @@ class Feed:
 
     def other(self) -> str:
         """The next address known of the mesh, to ask instead; the same when there is no other."""
-        addresses = sorted({*self._known.values(), self.address})
-        self.address = addresses[(addresses.index(self.address) + 1) % len(addresses)]
+        now = self._joined or self.address
+        addresses = sorted({*self._known.values(), now})
+        self.address = self._joined = addresses[(addresses.index(now) + 1) % len(addresses)]
+        self._leave.set()
         self.retry()
         return self.address
 
@@ -115,6 +134,9 @@ class Feed:
             except* Exception as group:
                 lost = _first(group)
             self.client = None
+            if self._leave.is_set():
+                self._leave.clear()
+                continue
             delay_s = random.uniform(0.5, 1.0) * min(RETRY_MAX_S, RETRY_FIRST_S * 2**failures)
             failures = min(failures + 1, 10)
             now = self._clock()
@@ -130,13 +152,15 @@ class Feed:
             return
 
     async def _follow(self, client: Node) -> None:
-        self.client = client
+        self.client, self._joined = client, client.address
         self._put(Joined(self._clock(), client.address, client.node))
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch(client))
                 group.create_task(self._list(client))
                 group.create_task(self._look(client, group))
+                await self._leave.wait()
+                raise Unreachable("another node was chosen")
         finally:
             self._watching.clear()
 

@@ -81,11 +81,11 @@ class FlowPane(Pane):
     def on_mount(self) -> None:
         head = self.query_one("#flow-head", Still)
         head.can_focus = False
-        head.border_title = "Flow"
-        self.query_one(Chart).border_title = "By node"
+        head.label("Flow")
+        self.query_one(Chart).label("By node")
 
     def enter(self) -> None:
-        self.query_one(Chart).focus()
+        self.take_focus(self.query_one(Chart))
 
     def choose(self, id: str) -> None:
         self._chosen = id
@@ -106,7 +106,7 @@ class FlowPane(Pane):
         if row is None or gantt is None:
             head.show(bars.plight(scene, "task was split yet", HINT))
             return
-        head.border_title = f"Flow of {row.id} · {row.capability} · {row.status.value}"
+        head.label(f"Flow of {row.id} · {row.capability} · {row.status.value}")
         now = _moment(scene, row)
         lines = [*summary(gantt, now), [("", "")], *graph(gantt.plan, head.size.width)]
         others = f"{len(split)} split tasks kept; n and p go through them"

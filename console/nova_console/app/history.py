@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nova_console.app.inputs import Input, Looked
+from nova_console.app.inputs import Input, Looked, Told
 from nova_console.app.model import World
 
 INPUTS_MAX = 20_000
@@ -23,7 +23,7 @@ class Tape:
     """The inputs in the order of their times, with a picture every FRAME_EVERY of them."""
 
     def __init__(self, inputs: Sequence[Input], base: World) -> None:
-        self._inputs = sorted(inputs, key=lambda given: given.at)
+        self._inputs = sorted(inputs, key=_order)
         self._times = [given.at for given in self._inputs]
         self._frames = [base.copy()]
         running = base.copy()
@@ -42,6 +42,11 @@ class Tape:
         for given in self._inputs[frame * FRAME_EVERY : count]:
             world.take(given)
         return world
+
+
+def _order(given: Input) -> tuple[float, int]:
+    """By time, and what an owner did at one moment as it numbered it."""
+    return given.at, given.event.seq if isinstance(given, Told) else 0
 
 
 class History:

@@ -72,6 +72,7 @@ class Page(ScrollView):
         #: stays at the end while it grows
         self.follows = False
         self._g_pressed = False
+        self._label = ("", "")
 
     # ------------------------------------------------------------ what there is
 
@@ -101,6 +102,12 @@ class Page(ScrollView):
             self.cursor = count - 1
             self.scroll_to(y=height, animate=False)
         self.refresh()
+
+    def label(self, title: str, subtitle: str = "") -> None:
+        """On its border; setting what is there already would draw all of it again."""
+        if (title, subtitle) != self._label:
+            self._label = (title, subtitle)
+            self.border_title, self.border_subtitle = title, subtitle
 
     def _head_rows(self) -> int:
         return 0 if self.head(80) is None else 1

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.events import Resize
 
-from nova_console.app import keys, looks
+from nova_console.app import keys
 from nova_console.app.canvas import wrap
 from nova_console.app.flow_pane import Chart
 from nova_console.app.lines import Page, Still
@@ -43,10 +43,7 @@ class MeshPane(Pane):
         yield Chart("mesh-flow")
 
     def on_mount(self) -> None:
-        legend = " ".join(f"{look.glyph} {look.word}" for look in looks.NODE_LOOKS)
-        self.query_one(Picture).border_subtitle = f"{legend} ╌ lost"
-        self.query_one("#node", Still).border_title = "Node (enter)"
-        self.query_one(Chart).border_title = "Task flow"
+        self.query_one("#node", Still).label("Node (enter)")
 
     def on_resize(self, event: Resize) -> None:
         size = self.screen.size
@@ -59,7 +56,7 @@ class MeshPane(Pane):
         self._show_node()
         row = next(iter(split_tasks(scene.world)), None)
         chart = self.query_one(Chart)
-        chart.border_title = f"Task flow · {row.id} {row.capability}" if row else "Task flow"
+        chart.label(f"Task flow · {row.id} {row.capability}" if row else "Task flow")
         chart.show(scene, row)
 
     def _show_node(self) -> None:

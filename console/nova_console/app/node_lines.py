@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from nova_client import Status
 from nova_client.model import NodeView
 
@@ -30,7 +32,7 @@ def node_lines(world: World, view: NodeView, now: float, width: int) -> list[Lin
     ]
     lines += _doubts(world, view)
     lines += _load(world, view, width)
-    lines += _tasks(world, view)
+    lines += _tasks(world, world.tasks_turn, view.node)
     if view.labels:
         labels = " ".join(f"{name}={value}" for name, value in sorted(view.labels.items()))
         lines.append([("labels ", "dim"), (escape_line(labels), "")])
@@ -89,8 +91,10 @@ def _load(world: World, view: NodeView, width: int) -> list[Line]:
     ]
 
 
-def _tasks(world: World, view: NodeView) -> list[Line]:
-    rows = [row for row in world.tasks.values() if row.node == view.node and not row.grown]
+@lru_cache(maxsize=2)
+def _tasks(world: World, turn: int, node: str) -> list[Line]:
+    """Kept while no task changes: a mesh at rest costs nothing."""
+    rows = [row for row in world.tasks.values() if row.node == node and not row.grown]
     running = [row for row in rows if row.status is Status.RUNNING]
     done = sum(row.status is Status.DONE for row in rows)
     failed = sum(row.status is Status.FAILED for row in rows)

@@ -8,6 +8,7 @@ from nova_client import Event
 from nova_client.model import Capability
 from textual.containers import Container
 
+from nova_console.app.chart_lines import Span
 from nova_console.app.filters import Filter
 from nova_console.app.lines import Page
 from nova_console.app.tab import Scene
@@ -25,6 +26,8 @@ class Desk(Protocol):
     def ask_drain(self, node: str) -> None: ...
     def ask_cancel(self, id: str) -> None: ...
     def ask_tasks(self, status: str, capability: str) -> None: ...
+    def ask_charts(self, span: Span) -> None: ...
+    def ask_sql(self, query: str) -> None: ...
     def say(self, text: str) -> None: ...
 
 
@@ -54,7 +57,11 @@ class Pane(Container):
 
     def enter(self) -> None:
         """The view comes in sight."""
-        self.query(Page).first().focus()
+        self.take_focus(self.query(Page).first())
+
+    def take_focus(self, page: Page) -> None:
+        """At once: the next key may have been typed already."""
+        self.screen.set_focus(page)
 
     def do(self, what: str) -> None:
         """An action of this view only, by the name it has in the table of actions."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.events import Click, Resize
 
-from nova_console.app import bars
+from nova_console.app import bars, looks
 from nova_console.app.canvas import Line
 from nova_console.app.filters import Filter
 from nova_console.app.lines import Page
@@ -40,9 +40,12 @@ class Picture(Page):
         self._scene, self._filter = scene, wanted
         sight = self._sight()
         dense = f" · dense: {len(nodes)} nodes, links hidden" if sight.dense else ""
-        self.border_title = f"Topology{dense}"
-        self._lines = draw(sight) if nodes and sight.width and sight.height else []
-        self.changed()
+        legend = " ".join(f"{look.glyph} {look.word}" for look in looks.NODE_LOOKS)
+        self.label(f"Topology{dense}", f"{legend} ╌ lost")
+        lines = draw(sight) if nodes and sight.width and sight.height else []
+        if lines != self._lines or not lines:
+            self._lines = lines
+            self.changed()
 
     def _sight(self) -> Sight:
         assert self._scene is not None

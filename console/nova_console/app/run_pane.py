@@ -18,7 +18,6 @@ from nova_console.cli.output import escape_line
 class Cards(Page):
     def __init__(self) -> None:
         super().__init__(id="cards")
-        self.border_title = "Run"
         self._all: tuple[Capability, ...] | None = None
         self._shown: list[Capability] = []
         self._scene: Scene | None = None
@@ -35,7 +34,7 @@ class Cards(Page):
     def _narrow(self) -> None:
         cards = self._all or ()
         self._shown = [c for c in cards if self._filter.passes({"cap": c.name, "doc": c.doc})]
-        self.border_subtitle = f"{len(self._shown)} capabilities"
+        self.label("Run", f"{len(self._shown)} capabilities")
         self.changed()
 
     @property

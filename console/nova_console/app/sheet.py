@@ -50,9 +50,9 @@ class Sheet(Screen[None]):
 
     def show(self, scene: Scene) -> None:
         """When the picture changed."""
-        page = self.query_one("#sheet-page", Still)
-        width = page.scrollable_content_region.width or 80
-        page.show(wrap(self.lines(scene, width), width))
+        for page in self.query("#sheet-page").results(Still):  # none before it is mounted
+            width = page.scrollable_content_region.width or 80
+            page.show(wrap(self.lines(scene, width), width))
 
     def do(self, what: str) -> None:
         act = getattr(self, f"do_{what}", None)

@@ -42,7 +42,8 @@ def took_s(row: TaskRow, now: float) -> float:
 
 def ordered(rows: Sequence[TaskRow], sort: str, now: float) -> list[TaskRow]:
     """By one of SORTS; what is equal stays newest first."""
-    newest = sorted(rows, key=lambda row: row.accepted_at, reverse=True)
+    newest = sorted(rows, key=lambda row: row.accepted_at)
+    newest.reverse()
     match sort:
         case "status":
             return sorted(newest, key=lambda row: row.status.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from nova_client import Status
 
 from nova_console.app.model import World
@@ -36,6 +38,12 @@ def plan_of(world: World, row: TaskRow) -> Plan:
 
 def split_tasks(world: World) -> list[TaskRow]:
     """Those that became many, newest first."""
+    return _split(world, world.tasks_turn)
+
+
+@lru_cache(maxsize=2)
+def _split(world: World, turn: int) -> list[TaskRow]:
+    """Kept while no task changes: a mesh at rest costs nothing."""
     return [row for row in reversed(world.tasks.values()) if row.grown]
 
 

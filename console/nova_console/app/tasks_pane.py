@@ -93,8 +93,7 @@ class TasksPane(Pane):
             f"{self.title.lower()} match {self.filter.text}" if self.filter else self.title.lower()
         )
         table.hint = "esc ends the filter" if self.filter else self.hint
-        table.border_title = self.title
-        table.border_subtitle = self._account(len(rows), scene, sort)
+        table.label(self.title, self._account(len(rows), scene, sort))
         table.show(scene, rows)
 
     def _account(self, shown: int, scene: Scene, sort: str) -> str:

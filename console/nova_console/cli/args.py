@@ -52,15 +52,18 @@ _NO_EQUALS = "--arg takes name=value"
 def bind(
     capability: Capability, params: Mapping[str, Param], inputs: Iterable[str]
 ) -> dict[str, InputSource]:
-    """[name=]PATH by parameter; without a name, the only parameter that takes bytes or files."""
-    takers = [param.name for param in params.values() if param.type in ("bytes", "files")]
+    """[name=]PATH by parameter; without a name, the only parameter that takes bytes or files, the only
+    one that has to be given, or, where none has to be, the first."""
+    fit = [param for param in params.values() if param.type in ("bytes", "files")]
+    takers = [param.name for param in fit]
+    meant = [param.name for param in fit if param.required] or takers[:1]
     paths: dict[str, list[Path]] = {}
     for given in inputs:
         name, equals, path = given.partition("=")
         if not equals or name not in takers:
-            if len(takers) != 1:
+            if len(meant) != 1:
                 raise _wrong(capability, f"--input {given}: say which parameter, as name=PATH")
-            name, path = takers[0], given
+            name, path = meant[0], given
         paths.setdefault(name, []).append(Path(path))
     bound: dict[str, InputSource] = {}
     for name, found in paths.items():

@@ -8,14 +8,15 @@ from typing import Any
 
 import click
 from nova_client import Client, NotFound, NovaError, Task, TaskCancelled, TaskFailed
-from nova_client.model import Capability, SubmitOptions
+from nova_client.model import Capability, Files, SubmitOptions
 
 from nova_console.cli import args
 from nova_console.cli.frame import with_client
-from nova_console.cli.output import Output, escape
+from nova_console.cli.output import Output, escape, size
 from nova_console.cli.progress import Bar
 
 LAST_LINES_S = 1.0
+NAMES_SHOWN = 5
 
 
 @click.command(name="run")
@@ -25,6 +26,7 @@ LAST_LINES_S = 1.0
 @click.option(
     "--input", "inputs", multiple=True, metavar="[NAME=]PATH", help="A file or folder to put in."
 )
+@click.option("--out", "folder", metavar="FOLDER", help="Save the files that come with the result.")
 @click.option("--detach", is_flag=True, help="Print the task's id and leave it running.")
 @click.option("--timeout", "timeout_s", type=float, metavar="SECONDS", help="Wait no longer.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="The node must have.")
@@ -44,6 +46,7 @@ async def command(
     pairs: tuple[str, ...],
     json_args: str | None,
     inputs: tuple[str, ...],
+    folder: str | None,
     detach: bool,
     timeout_s: float | None,
     labels: tuple[str, ...],
@@ -80,6 +83,19 @@ async def command(
         f"follow it: nova logs -f {task.id}    stop it: nova cancel {task.id}"
     )
     await _follow(out, task, timeout_s)
+    outcome = task.outcome
+    if outcome is not None and outcome.files.extents:
+        await _save(client, out, outcome.files, folder)
+
+
+async def _save(client: Client, out: Output, files: Files, folder: str | None) -> None:
+    if folder is not None:
+        await client.get_files(files, folder)
+    names = ", ".join(extent.name for extent in files.extents[:NAMES_SHOWN])
+    more = len(files.extents) - NAMES_SHOWN
+    names += f" and {more} more" if more > 0 else ""
+    where = f"saved in {folder}" if folder else "save them with --out FOLDER"
+    out.note(f"files: {names} ({size(files.size_bytes)}); {where}")
 
 
 async def _follow(out: Output, task: Task, timeout_s: float | None) -> None:
@@ -133,6 +149,7 @@ def _print_outcome(out: Output, task: Task, value: Any) -> None:
             "attempt": outcome.attempt,
             "node": outcome.node,
             "elapsed_us": outcome.elapsed_us,
+            "files": outcome.files.extents,
         }
     )
 

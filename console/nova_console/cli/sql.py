@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import click
 from nova_client import Client
 from nova_client.metrics import Table
@@ -35,14 +33,15 @@ async def command(
     aggregates its own rows only. See docs/metrics.md.
     """
     found = await client.metrics.sql(query, timeout_s=timeout_s, rows_max=rows, local_only=here)
+    show(found, rows, out)
+
+
+def show(found: Table, rows: int, out: Output) -> None:
+    """`rows` is how many were asked for of each node."""
     if out.as_json:
-        out.json({f.name: getattr(found, f.name) for f in dataclasses.fields(found)})
+        out.json(found)
         return
     out.table(found.columns, [[_cell(value) for value in row] for row in found.rows])
-    _tell_rest(found, rows, out)
-
-
-def _tell_rest(found: Table, rows: int, out: Output) -> None:
     for name in found.truncated:
         out.note(f"{name} has more than {rows:,} rows; see more with --rows")
     for one in found.missing:

@@ -13,7 +13,7 @@ from nova_sandbox import lease
 from nova_sandbox.cli.fault import printable
 from nova_sandbox.cli.options import engine_option, json_option
 from nova_sandbox.container import reap
-from nova_sandbox.engine import Engine
+from nova_sandbox.engine import Engine, Found
 
 
 @click.command()
@@ -45,15 +45,14 @@ async def _rows(url: str, do_reap: bool) -> list[dict[str, Any]]:
         await engine.close()
 
 
-def _row(found: dict[str, Any], me: lease.Owner) -> dict[str, Any]:
-    labels: dict[str, str] = found["Labels"]
-    owner = lease.read_owner(labels.get(lease.OWNER, ""))
+def _row(found: Found, me: lease.Owner) -> dict[str, Any]:
+    owner = lease.read_owner(found.labels.get(lease.OWNER, ""))
     return {
-        "name": found["Names"][0].lstrip("/"),
-        "state": found["State"],
-        "image": found["ImageID"],
-        "age_s": int(time.time() - found["Created"]),
-        "node": labels.get(lease.NODE, ""),
+        "name": found.name,
+        "state": found.state,
+        "image": found.image_id,
+        "age_s": int(time.time() - found.made),
+        "node": found.labels.get(lease.NODE, ""),
         "pid": owner.pid if owner else None,
-        "orphan": lease.is_orphan(labels, me),
+        "orphan": lease.is_orphan(found.labels, me),
     }

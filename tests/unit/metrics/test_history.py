@@ -31,9 +31,10 @@ def rows(projection: Projection, table: str) -> list[dict[str, Any]]:
 def unfolded(line: Mapping[str, Any]) -> list[dict[str, Any]]:
     count = row_count(line)
     columns: dict[str, list[Any]] = {
-        name: cast("list[Any]", value) if isinstance(value, list) else [value] * count
+        name: cast("list[Any]", value) if isinstance(value, list) else [value]
         for name, value in line.items()
     }
+    columns = {n: each if len(each) > 1 else each * count for n, each in columns.items()}
     assert {len(column) for column in columns.values()} == {count}
     return [{name: column[at] for name, column in columns.items()} for at in range(count)]
 
@@ -73,7 +74,7 @@ def test_a_task_that_ended_is_one_row() -> None:
     assert row["status"] == "done"
     assert row["worker"] == PEER
     assert row["attempts"] == 1
-    assert row["elapsed_s"] == 1.5
+    assert row["elapsed_us"] == 1_500_000
     assert row["ended_at"] - row["accepted_at"] == 2_000_000
     assert row["durability"] == "journaled"
     assert row["code"] == ""
