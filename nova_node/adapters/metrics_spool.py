@@ -146,7 +146,8 @@ class Spool:
             except Exception as error:  # whoever waits for a rotation is answered
                 self._lose(lines, error)
             for rotation in rotations:
-                rotation.set_result(self._name)
+                if rotation.set_running_or_notify_cancel():  # whoever asked may have gone
+                    rotation.set_result(self._name)
             if not going_on:
                 self._close_files()
                 return

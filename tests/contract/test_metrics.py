@@ -183,6 +183,17 @@ def test_what_does_not_fit_is_dropped_and_counted(folder: Path) -> None:
         spool.close()
 
 
+def test_who_no_longer_waits_for_a_rotation_stops_nobody(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1)
+    spool.open()
+    try:
+        for _ in range(50):
+            spool.rotate().cancel()
+        assert spool.rotate().result(timeout=5.0)
+    finally:
+        spool.close()
+
+
 def test_a_disk_that_takes_nothing_costs_rows_and_nothing_else(spool: Spool, folder: Path) -> None:
     spool.rotate().result(10)
     (folder / "spool").rmdir()
