@@ -142,12 +142,18 @@ def test_suspend_and_signals_give_the_terminal_back(terminal: Terminal) -> None:
     terminal.type("C-z")
     terminal.shows("topped")
     terminal.type("fg", "Enter")
-    terminal.shows("LIVE", "Topology")
+    terminal.shows("LIVE", "Topology", "two", "quit")
     console = terminal.console()
     os.kill(console.pid, signal.SIGTERM)
     wait_for(lambda: not console.is_running(), "the console to end")
     terminal.type("echo on-a-clean-line", "Enter")
     assert "Topology" not in terminal.shows("\non-a-clean-line")
+
+
+def test_a_terminal_that_is_closed_leaves_no_process(terminal: Terminal) -> None:
+    console = terminal.console()
+    terminal.end()
+    wait_for(lambda: not console.is_running(), "the console to end")
 
 
 def test_without_a_terminal_it_says_what_to_use(pair: tuple[Mesh, Node, Node]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -103,9 +104,12 @@ class Console(Deeds):
         self.set_interval(AGE_S, self._age)
         self.pane.enter()
         self.call_after_refresh(self.flush)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            with suppress(ValueError, NotImplementedError, RuntimeError):  # not the main thread
-                asyncio.get_running_loop().add_signal_handler(number, self.exit)
+        self.app_resume_signal.subscribe(self, self._repaint)  # pyright: ignore[reportUnknownMemberType]
+        with suppress(ValueError, NotImplementedError, RuntimeError):  # not the main thread
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, self.exit)
+            # the terminal is gone: there is nothing to restore, and writing to it might block
+            loop.add_signal_handler(signal.SIGHUP, os._exit, 128 + signal.SIGHUP)
 
     @property
     def tab(self) -> Tab:
@@ -313,7 +317,11 @@ class Console(Deeds):
 
     def use_theme(self, name: str) -> None:
         self.theme = name
-        for widget in (*self.screen.query(Page), *self.screen.query(Bar)):
+        self._repaint()
+
+    def _repaint(self, _: object = None) -> None:
+        """Every line, changed or not."""
+        for widget in self.screen.walk_children():
             widget.refresh()
 
     def action_copy(self) -> None:

@@ -26,7 +26,8 @@ class Tail(Page):
     def show(self, scene: Scene, wanted: Filter) -> None:
         world = scene.world
         mark = (world, wanted)
-        if mark != self._mark:
+        anew = mark != self._mark
+        if anew:
             self._mark, self._last, self._events = mark, None, []
         fresh: list[Event] = []
         for happened in reversed(world.events):
@@ -38,13 +39,12 @@ class Tail(Page):
         fresh.reverse()
         if wanted:
             fresh = [e for e in fresh if wanted.passes(event_lines.fields(world, e))]
-        merged = self._events and fresh and fresh[0].time < self._events[-1].time
-        self._events += fresh
-        if merged or self._scene is None:
-            self._events.sort(key=lambda happened: happened.time)
-        del self._events[:-EVENTS_MAX]
         self._scene = scene
-        self.changed()
+        if fresh or anew or not self._events:
+            self._events += fresh
+            self._events.sort(key=lambda happened: happened.time)
+            del self._events[:-EVENTS_MAX]
+            self.changed()
 
     @property
     def selected(self) -> Event | None:

@@ -29,7 +29,7 @@ from nova_console.app.inputs import Blind, Input, Joined, Listed, Looked, Lost, 
 
 LOOK_EVERY_S = 1.0
 PEER_LOOK_EVERY_S = 3.0
-LIST_EVERY_S = 10.0
+LIST_EVERY_S = 30.0
 LISTED_MAX = 1_000
 BACK_EVENTS = 2_000
 PEERS_MAX = 24

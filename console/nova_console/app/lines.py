@@ -109,6 +109,15 @@ class Page(ScrollView):
             self._label = (title, subtitle)
             self.border_title, self.border_subtitle = title, subtitle
 
+    def repaint(self, before: list[Line], now: list[Line]) -> None:
+        """As `changed`, for pages that have all their lines: only what is different is drawn."""
+        if len(before) != len(now) or not now:
+            self.changed()
+            return
+        for y, (old, new) in enumerate(zip(before, now, strict=True)):
+            if old != new:
+                self.refresh_line(y)
+
     def _head_rows(self) -> int:
         return 0 if self.head(80) is None else 1
 
@@ -195,9 +204,8 @@ class Still(Page):
         self._lines: list[Line] = []
 
     def show(self, lines: list[Line]) -> None:
-        if lines != self._lines:
-            self._lines = lines
-            self.changed()
+        before, self._lines = self._lines, lines
+        self.repaint(before, lines)
 
     def count(self) -> int:
         return len(self._lines)

@@ -42,10 +42,10 @@ class Picture(Page):
         dense = f" · dense: {len(nodes)} nodes, links hidden" if sight.dense else ""
         legend = " ".join(f"{look.glyph} {look.word}" for look in looks.NODE_LOOKS)
         self.label(f"Topology{dense}", f"{legend} ╌ lost")
-        lines = draw(sight) if nodes and sight.width and sight.height else []
-        if lines != self._lines or not lines:
-            self._lines = lines
-            self.changed()
+        before, self._lines = self._lines, []
+        if nodes and sight.width and sight.height:
+            self._lines = draw(sight)
+        self.repaint(before, self._lines)
 
     def _sight(self) -> Sight:
         assert self._scene is not None
