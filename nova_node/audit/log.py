@@ -102,7 +102,8 @@ class AuditLog:
                 return
             self._waiting.append(entry)
             self._noted += 1
-            self._ready.notify_all()
+            if len(self._waiting) == 1:
+                self._ready.notify_all()
 
     def check(self) -> None:
         """Raises Overloaded when the log cannot be written: what has to be noted must not happen."""

@@ -1,7 +1,8 @@
 """Whether a submitter signed what is asked, and may have it run here.
 
-Rule: an owner checks a mandate once, at the submit; a node checks each attempt it is to run, whoever
-sent it. What was verified is remembered, so an attempt costs one digest.
+Rule: an owner checks at the submit that its caller says what the mandate says; a node checks the
+signature and each attempt before it runs one, whoever sent it. What was verified is remembered, so an
+attempt costs one digest.
 """
 
 from __future__ import annotations
@@ -76,14 +77,15 @@ class Mandates:
     def check_submit(
         self, request: tasks_pb2.SubmitRequest, groups: Sequence[Group], caller: Name
     ) -> Mandate:
-        """The mandate of a submit that `caller` hands in, which says the same as `groups`.
+        """The mandate of a submit that `caller` hands in, which says the same as `groups`. Whether
+        it is signed is for those to see who run it: here the connection proves the caller.
 
         Raises Refused."""
         if not request.mandate:
             raise _refused("nobody signed this submit", "mandate_invalid")
         now = self._now()
         try:
-            verified = self._verifier.verify(request.mandate, now)
+            verified = self._verifier.verify(request.mandate, now, from_submitter=True)
         except IdentityError as error:
             raise Refused(error.message, error.fix, error.code) from None
         if verified.submitter != caller:
@@ -102,9 +104,7 @@ class Mandates:
         ]
         if signed != asked:
             raise _refused("it is for other calls")
-        mandate = Mandate(caller.short, request.mandate)
-        self._remember(mandate, _Judged(verified, spans, self._may_run))
-        return mandate
+        return Mandate(caller.short, request.mandate)
 
     # ------------------------------------------------------------ the worker's side
 
@@ -182,6 +182,7 @@ class _Judged:
         "_begins",
         "_demand",
         "_may_run",
+        "_part",
         "_parts_of",
         "_refusal",
         "_refusal_of_part",
@@ -204,19 +205,23 @@ class _Judged:
         self._may_run = may_run
         self._spans = spans
         self._begins = [span.begin for span in spans]
-        self._parts_of = {_as_part(span.demand) for span in spans}
+        self._parts_of: set[Demand] = set()
         #: of the attempt before: most are like it
         self._span = spans[0]
         self._demand: Demand | None = None
         self._refusal: Failure | None = None
+        self._part: Demand | None = None
         self._refusal_of_part: Failure | None = None
 
     def refusal(self, attempt: Attempt) -> Failure | None:
         no, _, demand, phase, call, _, _, depth, _, _, first = attempt
-        if demand is not self._demand:
-            self._turn_to(demand)
         if depth:
+            if demand is not self._part:
+                self._part, self._refusal_of_part = demand, self._judge_part(demand)
             return self._refusal_of_part
+        if demand is not self._demand:
+            self._demand = demand
+            self._refusal = self._may_run(self._submitter, demand.capability)
         if self._refusal is not None:
             return self._refusal
         at = no - first
@@ -233,11 +238,13 @@ class _Judged:
             return _OTHER_CALL
         return None
 
-    def _turn_to(self, demand: Demand) -> None:
-        self._demand = demand
-        self._refusal = self._refusal_of_part = self._may_run(self._submitter, demand.capability)
-        if self._refusal is None and _as_part(demand) not in self._parts_of:
-            self._refusal_of_part = _OTHER_CALL
+    def _judge_part(self, demand: Demand) -> Failure | None:
+        refusal = self._may_run(self._submitter, demand.capability)
+        if refusal is not None:
+            return refusal
+        if not self._parts_of:
+            self._parts_of = {_as_part(span.demand) for span in self._spans}
+        return None if _as_part(demand) in self._parts_of else _OTHER_CALL
 
 
 def _spans(verified: Verified) -> list[_Span]:
