@@ -2,7 +2,8 @@
 
     python tests/bench/sandbox.py [rounds]
 
-Needs an engine (DOCKER_HOST or the usual socket) and the image of `nova-sandbox image build`.
+Needs an engine (DOCKER_HOST or the usual socket) and the image of
+`nova-sandbox image build --from-host`.
 """
 
 from __future__ import annotations
