@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from nova_proto.identity.errors import IdentityError
+from nova_proto.identity.errors import IdentityError, shown
 from nova_proto.identity.mandate import (
     DIGEST_BYTES,
     SKEW_S,
@@ -23,6 +23,7 @@ from nova_proto.identity.mandate import (
     digest,
     digest_of_args,
     digests,
+    read_manifest,
 )
 from nova_proto.identity.names import Name
 from nova_proto.identity.trust import revocations
@@ -41,14 +42,15 @@ from nova_node.core.model import (
     Mandate,
     Phase,
 )
-from nova_node.core.policy import CapabilityRule, Labels, may_run
+from nova_node.core.policy import USES, CapabilityRule, Labels, Uses, may_run, reached
 
 REMEMBERED_MAX = 1024
 REMEMBERED_BYTES_MAX = 64 << 20
 
 
 class Mandates:
-    """Of one node. `rules` and `labels` say what it runs for whom; `now` is unix seconds."""
+    """Of one node. `rules` and `labels` say what it runs for whom, `uses` what a task may come to
+    without that being signed itself; `now` is unix seconds."""
 
     def __init__(
         self,
@@ -57,17 +59,21 @@ class Mandates:
         rules: Sequence[CapabilityRule],
         labels: Labels,
         now: Callable[[], float],
+        uses: Uses = USES,
     ) -> None:
         self._me = me
+        self._uses = uses
         self._rules = tuple(rules)
         self._labels = labels
         self._now = now
+        self._verdicts: dict[tuple[str, str], bool] = {}
         self._known: OrderedDict[Mandate, _Judged] = OrderedDict()
         self._known_bytes = 0
         self.trust(trust)
 
     def trust(self, trust: identity_pb2.Trust) -> None:
         """What the mesh trusts from now on: everything is verified again."""
+        self._mesh = trust.mesh
         self._verifier = Verifier(trust.mesh, trust.roots, revocations(trust))
         self._known.clear()
         self._known_bytes = 0
@@ -77,32 +83,29 @@ class Mandates:
     def check_submit(
         self, request: tasks_pb2.SubmitRequest, groups: Sequence[Group], caller: Name
     ) -> Mandate:
-        """The mandate of a submit that `caller` hands in, which says the same as `groups`. Whether
-        it is signed is for those to see who run it: here the connection proves the caller.
+        """The mandate of a submit that `caller` hands in, which says the same as `groups`. Who signed it
+        is for those to see who run it: here the connection proves the caller.
 
         Raises Refused."""
         if not request.mandate:
             raise _refused("nobody signed this submit", "mandate_invalid")
         now = self._now()
         try:
-            verified = self._verifier.verify(request.mandate, now, from_submitter=True)
+            manifest = read_manifest(request.mandate, now)
         except IdentityError as error:
             raise Refused(error.message, error.fix, error.code) from None
-        if verified.submitter != caller:
-            raise _refused(f"{verified.submitter.short} signed it, {caller.short} hands it in")
-        if verified.audience != self._me:
-            raise _refused(f"it is for node {verified.audience}, this is {self._me}")
-        if verified.request_id != request.request_id:
+        if manifest.mesh != self._mesh:
+            raise _refused(f"it is for the mesh {shown(manifest.mesh)}")
+        if manifest.audience != self._me:
+            raise _refused(f"it is for node {shown(manifest.audience)}, this is {self._me}")
+        if manifest.request_id != request.request_id:
             raise _refused("it is for another request")
-        if now - verified.issued_at > SKEW_S:
-            raise _refused(f"it was signed {now - verified.issued_at:.0f} s ago", "mandate_expired")
-        spans = _spans(verified)
-        signed = [(span.demand, span.digests) for span in spans]
-        asked = [
-            (group.demand, digests(pb.calls))
-            for group, pb in zip(groups, request.groups, strict=True)
-        ]
-        if signed != asked:
+        if now - manifest.issued_at > SKEW_S:
+            raise _refused(f"it was signed {now - manifest.issued_at:.0f} s ago", "mandate_expired")
+        if len(manifest.groups) != len(groups) or any(
+            signed.calls != digests(pb.calls) or _demand(signed.demand) != group.demand
+            for signed, pb, group in zip(manifest.groups, request.groups, groups, strict=True)
+        ):
             raise _refused("it is for other calls")
         return Mandate(caller.short, request.mandate)
 
@@ -143,14 +146,21 @@ class Mandates:
             verified = self._verifier.verify(mandate.signed, now)
             if verified.submitter.short != mandate.submitter:
                 raise _refused(f"{verified.submitter.short} signed it, not {mandate.submitter}")
-            judged = _Judged(verified, _spans(verified), self._may_run)
+            judged = _Judged(verified, _spans(verified), self._may_run, self._uses)
         except (IdentityError, Refused) as error:
             return _not_permitted(error.message, error.fix)
         self._remember(mandate, judged)
         return judged
 
     def _may_run(self, submitter: Name, capability: str) -> Failure | None:
-        if may_run(self._rules, submitter.role, capability, self._labels):
+        asked = submitter.role, capability
+        allowed = self._verdicts.get(asked)
+        if allowed is None:
+            if len(self._verdicts) >= REMEMBERED_MAX:
+                self._verdicts.clear()
+            allowed = may_run(self._rules, *asked, self._labels)
+            self._verdicts[asked] = allowed
+        if allowed:
             return None
         return _not_permitted(
             f"{submitter.short} may not run {capability} on node {self._me}",
@@ -189,6 +199,7 @@ class _Judged:
         "_span",
         "_spans",
         "_submitter",
+        "_uses",
         "audience",
         "expires_at",
     )
@@ -198,7 +209,9 @@ class _Judged:
         verified: Verified,
         spans: list[_Span],
         may_run: Callable[[Name, str], Failure | None],
+        uses: Uses,
     ) -> None:
+        self._uses = uses
         self.audience = verified.audience
         self.expires_at = verified.expires_at
         self._submitter = verified.submitter
@@ -214,7 +227,7 @@ class _Judged:
         self._refusal_of_part: Failure | None = None
 
     def refusal(self, attempt: Attempt) -> Failure | None:
-        no, _, demand, phase, call, _, _, depth, _, _, first = attempt
+        no, _, demand, phase, call, _, _, depth, _, _, first, _ = attempt
         if depth:
             if demand is not self._part:
                 self._part, self._refusal_of_part = demand, self._judge_part(demand)
@@ -244,7 +257,17 @@ class _Judged:
             return refusal
         if not self._parts_of:
             self._parts_of = {_as_part(span.demand) for span in self._spans}
-        return None if _as_part(demand) in self._parts_of else _OTHER_CALL
+        if _as_part(demand) in self._parts_of or self._may_come_to(demand):
+            return None
+        return _OTHER_CALL
+
+    def _may_come_to(self, demand: Demand) -> bool:
+        """Whether one of the signed calls may ask for this: without secrets, within its allowance."""
+        return not demand.secrets and any(
+            demand.capability in reached(self._uses, signed.capability)
+            and (not signed.allowance_uusd or 0 < demand.allowance_uusd <= signed.allowance_uusd)
+            for signed in (span.demand for span in self._spans)
+        )
 
 
 def _spans(verified: Verified) -> list[_Span]:
@@ -252,14 +275,19 @@ def _spans(verified: Verified) -> list[_Span]:
     spans: list[_Span] = []
     begin = 0
     for signed, joined in verified.groups:
-        try:
-            demand = demand_from_bytes(signed)
-        except Invalid:
-            raise _refused("one of its demands cannot be read") from None
+        demand = _demand(signed)
         end = begin + len(joined) // DIGEST_BYTES
         spans.append(_Span(begin, end, demand, joined))
         begin = end
     return spans
+
+
+def _demand(signed: bytes) -> Demand:
+    """Raises Refused."""
+    try:
+        return demand_from_bytes(signed)
+    except Invalid:
+        raise _refused("one of its demands cannot be read") from None
 
 
 def _as_part(demand: Demand) -> Demand:

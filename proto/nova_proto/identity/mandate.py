@@ -108,12 +108,14 @@ class Signer:
             request_id=request.request_id,
             issued_at=now,
             expires_at=min(now + LIFE_S, self._not_after),
+            groups=[
+                identity_pb2.ManifestGroup(
+                    demand=group.demand.SerializeToString(deterministic=True),
+                    calls=digests(group.calls),
+                )
+                for group in request.groups
+            ],
         )
-        for group in request.groups:
-            manifest.groups.add(
-                demand=group.demand.SerializeToString(deterministic=True),
-                calls=digests(group.calls),
-            )
         return sign_mandate(manifest, self._key, self._chain)
 
 
@@ -135,8 +137,6 @@ class Verified(NamedTuple):
 
     submitter: Name
     audience: str
-    request_id: str
-    issued_at: float
     #: unix seconds; the earlier of the mandate's own end and that of the submitter's certificate
     expires_at: float
     #: each a Demand as it was signed, and the digests of its calls
@@ -159,28 +159,23 @@ class Verifier:
         self._revoked = revoked
         self._signatories: OrderedDict[tuple[bytes, ...], _Signatory] = OrderedDict()
 
-    def verify(self, signed: bytes, now: float, *, from_submitter: bool = False) -> Verified:
-        """`from_submitter`: it came over a connection on which its submitter's certificate was shown,
-        so the signature, which is for those who get it from others, is not looked at.
-
-        Raises IdentityError: mandate_invalid, mandate_expired, or what is wrong with the submitter's
+    def verify(self, signed: bytes, now: float) -> Verified:
+        """Raises IdentityError: mandate_invalid, mandate_expired, or what is wrong with the submitter's
         certificate."""
         mandate, manifest = _read(signed)
-        if manifest.mesh != self._mesh:
-            raise _invalid(f"it is for the mesh {shown(manifest.mesh)}, not for {self._mesh}")
         _check_times(manifest, now)
-        signatory = self._signatory(tuple(mandate.chain), now)
-        if not from_submitter:
-            try:
-                signatory.key.verify(mandate.signature, _CONTEXT + mandate.manifest, _ALGORITHM)
-            except InvalidSignature:
-                raise _invalid("its signature is not of its certificate's key") from None
+        facts, key, _ = self._signatory(tuple(mandate.chain), now)
+        mesh, signature = manifest.mesh, mandate.signature
+        if mesh != self._mesh:
+            raise _invalid(f"it is for the mesh {shown(mesh)}, not for {self._mesh}")
+        try:
+            key.verify(signature, _CONTEXT + mandate.manifest, _ALGORITHM)
+        except InvalidSignature:
+            raise _invalid("its signature is not of its certificate's key") from None
         return Verified(
-            signatory.facts.name,
+            facts.name,
             manifest.audience,
-            manifest.request_id,
-            manifest.issued_at,
-            min(manifest.expires_at, signatory.facts.not_after),
+            min(manifest.expires_at, facts.not_after),
             tuple([(group.demand, group.calls) for group in manifest.groups]),
         )
 
@@ -188,16 +183,17 @@ class Verifier:
         known = self._signatories.get(chain)
         if known is None or not 0.0 <= now - known.checked_at < _CHAIN_AGAIN_S:
             facts = verify_chain(chain, self._roots, now, self._mesh)
+            check_not_revoked(facts, self._revoked)
             key: Any = parse(facts.der).public_key()
             known = self._signatories[chain] = _Signatory(facts, key, now)
             if len(self._signatories) > _CHAINS_REMEMBERED_MAX:
                 self._signatories.popitem(last=False)
-        facts = known.facts
-        if now > facts.not_after:
+        if now > known.facts.not_after:
             raise IdentityError(
-                "identity_expired", f"the certificate of {facts.name.short} has ended", "renew it"
+                "identity_expired",
+                f"the certificate of {known.facts.name.short} has ended",
+                "renew it",
             )
-        check_not_revoked(facts, self._revoked)
         return known
 
 
@@ -206,6 +202,14 @@ def verify_mandate(
 ) -> Verified:
     """One mandate; see Verifier for many."""
     return Verifier(mesh, roots, revoked).verify(signed, now)
+
+
+def read_manifest(signed: bytes, now: float) -> identity_pb2.Manifest:
+    """What a mandate says; of form and times only is checked whether they can be. Raises IdentityError:
+    mandate_invalid, mandate_expired, mandate_not_yet_valid."""
+    manifest = _read(signed)[1]
+    _check_times(manifest, now)
+    return manifest
 
 
 def audience_of(signed: bytes) -> str:
