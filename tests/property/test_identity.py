@@ -13,14 +13,20 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from nova_proto.identity import certificates, names, trust
+from google.protobuf.message import DecodeError
+from nova_proto.identity import certificates, mandate, names, trust
 from nova_proto.identity.errors import IdentityError
 from nova_proto.identity.names import ROLES, Name
 from nova_proto.identity.token import Token, parse_token
-from nova_proto.v1.identity_pb2 import Revoked, SignedTrust, Trust
+from nova_proto.v1 import mesh_pb2, task_pb2, tasks_pb2
+from nova_proto.v1.identity_pb2 import Mandate, Manifest, Revoked, SignedTrust, Trust
 from support import forge
 from support.forge import NOW, Mesh
 
+from nova_node.adapters.wire_members import member_from_pb, member_to_pb
+from nova_node.core import policy
+from nova_node.core.errors import Invalid
+from nova_node.core.model import Digest, Member
 from nova_node.identity.authority import Authority
 
 MESH, OTHER = Mesh(), Mesh()
@@ -39,6 +45,21 @@ DOCUMENT = Trust(
 )
 SIGNED = trust.sign_trust(DOCUMENT, MESH.key, MESH.intermediate)
 BEFORE = Trust(mesh=forge.MESH, version=1, roots=[MESH.root], authority="node-a")
+SUBMIT = tasks_pb2.SubmitRequest(
+    request_id="r1",
+    groups=[task_pb2.Group(demand=task_pb2.Demand(capability="a.b"), calls=[task_pb2.Call()] * 3)],
+)
+MANDATE = mandate.Signer(KEY, [LEAF, BETWEEN]).sign(SUBMIT, "node-a", NOW)
+
+
+def _member() -> bytes:
+    pb = mesh_pb2.Member()
+    digest = Digest(7, 2, 1, 3, 4)
+    member_to_pb(Member("node-a", "ada", "10.0.0.5:7600", 3, digest=digest, mesh="example"), pb)
+    return pb.SerializeToString()
+
+
+MEMBER = _member()
 
 LABEL = "abcdefghijklmnopqrstuvwxyz0123456789"
 ODD = "AZ-_./:@%?#* \0\n\t\x1b\x7f\u202e\u0661é[]\ud800" + LABEL[:3]
@@ -82,11 +103,11 @@ def damaged(random: Random, data: bytes) -> bytes:
 
 
 def refused(call: Callable[[], Any]) -> bool:
-    """Any other error than the typed one fails the test, and so does a message that is not one."""
+    """Any other error than a typed one fails the test, and so does a message that is not one."""
     error = None
     try:
         call()
-    except IdentityError as raised:
+    except (IdentityError, Invalid) as raised:
         error = raised
     if error is None:
         return False
@@ -208,6 +229,64 @@ def trust_values(random: Random) -> None:
         assert set(document.roots) == {MESH.root}
 
 
+def mandate_bytes(random: Random) -> None:
+    """Whatever was changed, what still counts says what was signed."""
+    other = damaged(random, MANDATE)
+    verifier = mandate.Verifier(forge.MESH, [MESH.root], {})
+    if not refused(lambda: verifier.verify(other, NOW)):
+        assert verifier.verify(other, NOW) == verifier.verify(MANDATE, NOW)
+    refused(lambda: mandate.audience_of(other))
+    refused(lambda: mandate.read_manifest(other, NOW))
+
+
+def mandate_values(random: Random) -> None:
+    """Signed as it should be, and odd inside."""
+    manifest = Manifest.FromString(Mandate.FromString(MANDATE).manifest)
+    text = _encodable(odd_text(random))
+    change: list[Callable[[], Any]] = [
+        lambda: setattr(manifest, "mesh", text),
+        lambda: setattr(manifest, "audience", text),
+        lambda: setattr(manifest, "request_id", text),
+        lambda: setattr(manifest, "issued_at", random.choice((float("nan"), -1e300, 1e300, NOW))),
+        lambda: setattr(manifest, "expires_at", random.choice((float("inf"), NOW - 1, NOW + 1))),
+        lambda: manifest.groups.add(demand=random.randbytes(9), calls=random.randbytes(33)),
+        lambda: setattr(manifest.groups[0], "calls", random.randbytes(random.choice((0, 31, 64)))),
+        lambda: setattr(manifest.groups[0], "demand", random.randbytes(random.randrange(70_000))),
+        lambda: manifest.ClearField("groups"),
+    ]
+    random.choice(change)()
+    signed = mandate.sign_mandate(manifest, KEY, [LEAF, BETWEEN])
+    verifier = mandate.Verifier(forge.MESH, [MESH.root], {})
+    if not refused(lambda: verifier.verify(signed, NOW)):
+        said = verifier.verify(signed, NOW)
+        assert said.submitter == forge.NODE
+        assert said.expires_at <= min(manifest.expires_at, GOOD.not_after)
+        assert manifest.mesh == forge.MESH
+
+
+def policy_rule(random: Random) -> None:
+    good = f"submitter {label(random)[:20]}.* zone={label(random)}"
+    assert str(policy.parse_rule(good)) == good
+    for text in (damaged_text(random, good), odd_text(random)):
+        if not refused(lambda text=text: policy.parse_rule(text)):
+            rule = policy.parse_rule(text)
+            assert policy.parse_rule(str(rule)) == rule
+            assert policy.may(rule.role, policy.Right.SUBMIT)
+
+
+def gossip_bytes(random: Random) -> None:
+    """What is let in can be passed on, and then says the same."""
+    data = damaged(random, MEMBER)
+    try:
+        pb = mesh_pb2.Member.FromString(data)
+    except DecodeError:
+        return
+    if not refused(lambda: member_from_pb(pb)):
+        member, again = member_from_pb(pb), mesh_pb2.Member()
+        member_to_pb(member, again)
+        assert member_from_pb(again) == member
+
+
 def _encodable(text: str) -> str:
     return text.replace("\ud800", "")
 
@@ -224,6 +303,10 @@ CASES: dict[str, Callable[[Random], None]] = {
         pem_bytes,
         trust_bytes,
         trust_values,
+        mandate_bytes,
+        mandate_values,
+        policy_rule,
+        gossip_bytes,
     )
 }
 
