@@ -153,12 +153,13 @@ class MeshService(MeshServicer):
             log.warning("owner %s sent what cannot be read: %s", owner, error)
             await abort(context, error)
         finally:
+            # before anything is awaited: a read that failed is often followed by a cancellation
             stream.close()
             writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
             del self._owners[link]
             self._runtime.post(OwnerDown(owner, link))
             self._runtime.post_member(StreamBroken(owner))
+            await asyncio.gather(writer, return_exceptions=True)
 
     def _greet(self, first: Any, name: Name | None) -> str:
         if first is grpc.aio.EOF or not first.HasField("hello"):
