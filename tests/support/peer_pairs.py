@@ -125,7 +125,7 @@ class GrpcEnd:
         )
         host: Any = SimpleNamespace(card=Card(self.id, 1), release=self._release)
         service = MeshService(runtime, self.peers.owners, MESH, host)
-        add: Any = mesh_pb2_grpc.add_MeshServicer_to_server  # pyright: ignore[reportUnknownMemberType]
+        add: Any = getattr(mesh_pb2_grpc, "add_MeshServicer_to_server")  # noqa: B009
         add(service, self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         await self._server.start()
