@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 from nova_sandbox import Event, Limits, PoolSize, Sandbox, SandboxError, Settings, Tier
 from nova_sandbox.request import Language
 
+from nova_node.capabilities.sandbox_report import Reporter
 from nova_node.capability import setting
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ class Driver:
         self._open: OrderedDict[Key, Sandbox] = OrderedDict()
         self._entering = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
+        self._reporter = Reporter()
         threading.Thread(target=self._loop.run_forever, daemon=True, name="sandbox").start()
         atexit.register(self.close)
 
@@ -130,11 +132,14 @@ class Driver:
         sandbox = Sandbox(settings_of(*key))
         await sandbox.__aenter__()
         self._open[key] = sandbox
+        self._reporter.follow(key[0], sandbox)
         return sandbox
 
     def _leave(self, key: Key) -> None:
         """Its end is not waited for."""
-        closing = asyncio.create_task(self._open.pop(key).close())
+        sandbox = self._open.pop(key)
+        self._reporter.forget(sandbox)
+        closing = asyncio.create_task(sandbox.close())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -15,7 +16,13 @@ from typing import Any
 from nova_node.capability import NotOffered, Offer, setting
 
 CHECK_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 1.0
+HUNG = "see whether dockerd hangs: nova-sandbox doctor"
 PREFIX = "sandbox."
+LABEL_CHARS = 63
+LABELS_MAX = 32
+Images = dict[str, dict[str, str]]
+"""By name: labels that were given when it was made."""
 
 _found: Offer | NotOffered | None = None
 
@@ -44,7 +51,7 @@ def _look() -> Offer:
     if runtime == "process":
         labels[PREFIX + "boundary"] = "none"
     else:
-        _require_socket()
+        _require_engine()
     from nova_sandbox import SandboxError
 
     try:
@@ -54,26 +61,55 @@ def _look() -> Offer:
     except ImportError as error:
         raise NotOffered(str(error), "install nova-mesh with all that it needs") from None
     except TimeoutError:
-        fix = "see whether dockerd hangs: nova-sandbox doctor"
-        raise NotOffered(f"the engine took over {CHECK_TIMEOUT_S:g} s", fix) from None
-    labels |= {f"{PREFIX}image.{name}": "yes" for name in images}
-    return Offer(labels, local=runtime == "process" and not setting("sandbox.share_process"))
+        raise NotOffered(f"the engine took over {CHECK_TIMEOUT_S:g} s", HUNG) from None
+    labels |= _labels(images)
+    local = runtime == "process" and not setting("sandbox.share_process")
+    missing = [name for name in setting("sandbox.images") if name not in images]
+    if runtime == "process" or not missing:
+        return Offer(labels, local)
+    fix = "make it with nova-sandbox image build, or take it out of sandbox.images"
+    return Offer(labels, local, f"no image {', '.join(missing)} (fix: {fix})")
 
 
-def _require_socket() -> None:
-    """Most nodes without an engine have no socket either: they need not load Docker's library."""
+def _labels(images: Images) -> dict[str, str]:
+    """Those that a node may carry; names first, should there be too many."""
+    told = [(f"{PREFIX}image.{name}", "yes") for name in images]
+    told += [
+        (f"{PREFIX}label.{name}.{key}", value)
+        for name, given in images.items()
+        for key, value in given.items()
+    ]
+    fit = [pair for pair in told if max(map(len, pair)) <= LABEL_CHARS]
+    return dict(fit[:LABELS_MAX])
+
+
+def _require_engine() -> None:
+    """Most nodes without an engine have no socket either: they need not load Docker's library. One
+    that hangs is not waited for: the node asks again later."""
     from nova_sandbox.engine import DEFAULT_URL
 
     url = setting("sandbox.engine") or os.environ.get("DOCKER_HOST") or DEFAULT_URL
     path = url.removeprefix("unix://")
-    if url.startswith("unix://") and not os.path.exists(path):
+    if not url.startswith("unix://"):
+        return
+    if not os.path.exists(path):
         fix = "install Docker, then nova-sandbox image build --from-host; or sandbox.runtime=off"
         raise NotOffered(f"no container engine at {path}", fix)
+    with socket.socket(socket.AF_UNIX) as door:
+        door.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            door.connect(path)
+            door.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+            door.recv(1)
+        except (TimeoutError, BlockingIOError):
+            raise NotOffered(f"the engine at {path} does not answer", HUNG) from None
+        except OSError:
+            return  # Docker's library says it better
 
 
-def _in_thread(work: Callable[[], Coroutine[Any, Any, list[str]]]) -> Future[list[str]]:
+def _in_thread(work: Callable[[], Coroutine[Any, Any, Images]]) -> Future[Images]:
     """A call to an engine that hangs takes its time; it is not waited for."""
-    done: Future[list[str]] = Future()
+    done: Future[Images] = Future()
 
     def main() -> None:
         try:
@@ -85,20 +121,19 @@ def _in_thread(work: Callable[[], Coroutine[Any, Any, list[str]]]) -> Future[lis
     return done
 
 
-async def _try() -> list[str]:
-    """The images that are here, of those that the config names; the first has to be."""
+async def _try() -> Images:
+    """Those that are here, of those that the config names; the first has to be."""
     from nova_sandbox import ImageMissing, Sandbox
 
     from nova_node.capabilities.sandbox_driver import MIB, NO_POOL, settings_of
 
     first, *others = setting("sandbox.images")
-    async with Sandbox(settings_of(first, 256 * MIB, NO_POOL), self_test=True):
-        pass
+    async with Sandbox(settings_of(first, 256 * MIB, NO_POOL), self_test=True) as sandbox:
+        here: Images = {first: sandbox.labels}
     if setting("sandbox.runtime") == "process":
-        return []
-    here = [first]
+        return {}
     for name in others:
         with contextlib.suppress(ImageMissing):
-            async with Sandbox(settings_of(name, 256 * MIB, NO_POOL)):
-                here.append(name)
+            async with Sandbox(settings_of(name, 256 * MIB, NO_POOL)) as sandbox:
+                here[name] = sandbox.labels
     return here

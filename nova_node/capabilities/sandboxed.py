@@ -61,12 +61,14 @@ def python_run(
     timeout_s: Seconds = 60.0,
     memory_mib: Mib = MEMORY_MIB,
     check: Check = True,
+    stdin_bytes: Annotated[bytes, "in place of stdin, for those that have it at hand"] = b"",
 ) -> Produced:
     """Runs a Python program in a container of its own.
 
     Its variable `result` is in the statement that this returns; what it leaves in /out are files."""
     source = _source(program, code)
-    made = _program(source, args, "python", _read(stdin), image, timeout_s, memory_mib)
+    given = stdin_bytes or _read(stdin)
+    made = _program(source, args, "python", given, image, timeout_s, memory_mib)
     return _run(made, check)
 
 

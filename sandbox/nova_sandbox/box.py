@@ -33,6 +33,7 @@ GRACE_S = 1.0
 """After the deadline the runner has this long to say so itself."""
 KILL_TIMEOUT_S = 0.9
 AUTOPSY_TIMEOUT_S = 3.0
+LEAVE_TIMEOUT_S = 1.0
 TIMED_OUT_EXIT = 124
 """With which a runner leaves that cannot tell of a timeout."""
 FRAMING_BYTES = 4 << 20
@@ -71,7 +72,7 @@ class Box:
         self.handle = handle
         self.lost = False
         self.spent = False
-        """Its last run is over, and its runner leaves by itself."""
+        """Its last run is over, and its runner waits for the end of its stdin."""
         self.on_lost: Callable[[Box], None] = lambda box: None
         self._reader, self._writer, self._mux = reader, writer, mux
         self._frames: asyncio.Queue[Frame | Violation | None] = asyncio.Queue()
@@ -177,10 +178,18 @@ class Box:
             "run it again",
         )
 
+    async def _let_leave(self) -> None:
+        """The runner ends with its stdin, which is cheaper than being killed."""
+        with contextlib.suppress(OSError):
+            self._writer.write_eof()
+        await asyncio.wait({self._pump}, timeout=LEAVE_TIMEOUT_S)
+
     async def close(self) -> None:
         """Destroys it, reading on meanwhile: an engine that cannot write may not kill either."""
         self.on_lost = lambda box: None
         try:
+            if self.spent and not self.lost:
+                await self._let_leave()
             await self.handle.destroy()
         finally:
             self._pump.cancel()

@@ -21,7 +21,8 @@ from nova_sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 
 T = TypeVar("T")
 
-THREADS = 8
+THREADS = 12
+"""More than start containers at once, so that one is free to kill."""
 TIDY_THREADS = 2
 """For what nobody waits for: else it would stand in the way of what somebody waits for."""
 CALL_TIMEOUT_S = 20.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -31,7 +32,8 @@ class PoolSize:
     max_warm: int = 4
     max_boxes: int = 16
     """Warm, busy, starting and ending together."""
-    max_starting: int = 4
+    max_starting: int = max(4, min(8, os.cpu_count() or 4))
+    """At once: an engine starts no more in the same time by being asked for more."""
     max_waiting: int = 256
     claim_timeout_s: float = 30.0
     idle_s: float = 600.0
@@ -82,6 +84,8 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ticking: asyncio.Task[None] | None = None
         self._closed = False
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the state may be another one; not to call back."""
 
     def start(self) -> None:
         self._ticking = self._spawn(self._tick())
@@ -141,6 +145,7 @@ class Pool:
         except BaseException as error:
             with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
+            self.on_change()
             if waiter.done() and not waiter.cancelled() and not waiter.exception():
                 self._busy.discard(waiter.result())  # it came in the very moment we gave up
                 self._hand_out(waiter.result())
@@ -159,6 +164,7 @@ class Pool:
     def _end(self, box: Box) -> None:
         box.on_lost = lambda box: None
         self._ending += 1
+        self.on_change()
         self._spawn(self._destroy(box))
 
     async def _destroy(self, box: Box) -> None:
@@ -187,6 +193,10 @@ class Pool:
 
     def _fill(self) -> None:
         """Starts as many as are wanted and allowed."""
+        self._start_some()
+        self.on_change()
+
+    def _start_some(self) -> None:
         if self._closed:
             return
         spare = 0 if self._retry or self._waiters else self._target
@@ -231,6 +241,7 @@ class Pool:
     def _on_failure(self, error: SandboxError) -> None:
         self._failed += 1
         self._failures += 1
+        self.on_change()
         LOG.warning("no new box: %s", error)
         while self._waiters:
             waiter = self._waiters.popleft()

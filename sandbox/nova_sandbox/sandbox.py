@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -54,6 +54,8 @@ class Sandbox:
 
     def __init__(self, settings: Settings = Settings(), /, **changes: Any) -> None:
         self.settings = replace(settings, **changes)
+        self.labels: dict[str, str] = {}
+        """Of its image, once it is open."""
         self._engine: Engine | None = None
         self._pool: Pool | None = None
         self._reaping: asyncio.Task[None] | None = None
@@ -87,6 +89,7 @@ class Sandbox:
         self._engine = engine = Engine(settings.engine)
         runtime = runtime_of(settings, await engine.info())
         found = await image.find(engine, settings.image)
+        self.labels = found.labels
         await reap(engine, self._owner)
         idle_s = settings.pool.idle_s
         maker = ContainerMaker(
@@ -122,6 +125,10 @@ class Sandbox:
 
     def state(self) -> PoolState:
         return self._boxes.state()
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """`changed` is called, on the loop, whenever `state` may give something else."""
+        self._boxes.on_change = changed
 
     async def run(
         self,

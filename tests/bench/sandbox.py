@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from support.sandbox_runs import until
 
 PROGRAM = "print(1)"
 LIMITS = Limits()
+AT_ONCE_ROUNDS = 5
 
 
 def line(name: str, seconds: list[float]) -> None:
@@ -83,7 +85,8 @@ async def filled(sandbox: Sandbox, warm: int) -> None:
     await asyncio.sleep(0.1)
 
 
-async def one_by_one(sandbox: Sandbox, cold: list[str], exec_: list[str], rounds: int) -> None:
+async def one_by_one(sandbox: Sandbox, cold: list[str], exec_: list[str], rounds: int) -> float:
+    """The median of the cold runs."""
     first: list[float] = []
     whole: list[float] = []
     refill: list[float] = []
@@ -103,23 +106,31 @@ async def one_by_one(sandbox: Sandbox, cold: list[str], exec_: list[str], rounds
     line("docker run --rm, same limits", colds)
     line("docker exec, container running", execs)
     line("refill of one container", refill)
-    ratio = statistics.median(colds) / statistics.median(whole)
-    sys.stdout.write(f"cold / warm {ratio:.0f} x, exec / warm ")
-    sys.stdout.write(f"{statistics.median(execs) / statistics.median(whole):.0f} x\n")
+    cold_s, exec_s, warm_s = (statistics.median(each) for each in (colds, execs, whole))
+    sys.stdout.write(f"cold / warm {cold_s / warm_s:.0f} x, exec / warm {exec_s / warm_s:.0f} x\n")
+    return cold_s
 
 
-async def at_once(sandbox: Sandbox, cold: list[str], count: int) -> None:
+async def at_once(sandbox: Sandbox, cold: list[str], count: int, cold_s: float) -> None:
+    """All of each kind begin in the same moment; `cold_s` is one cold run on its own."""
+    loop = asyncio.get_running_loop()
     warms: list[float] = []
     colds: list[float] = []
-    for _ in range(3):
+    for _ in range(AT_ONCE_ROUNDS):
         await filled(sandbox, 4)
         warms += [
             whole for _, whole in await asyncio.gather(*(warm_run(sandbox) for _ in range(count)))
         ]
         await filled(sandbox, 4)
-        colds += await asyncio.gather(*(asyncio.to_thread(timed, *cold) for _ in range(count)))
+        with ThreadPoolExecutor(count) as threads:
+            begun = [loop.run_in_executor(threads, timed, *cold) for _ in range(count)]
+            colds += await asyncio.gather(*begun)
     line(f"{count} at once on a pool of 4", warms)
     line(f"{count} docker run --rm at once", colds)
+    sys.stdout.write(
+        f"slowest of {count} at once: {max(warms) / max(colds):.2f} x the slowest cold of "
+    )
+    sys.stdout.write(f"{count} at once, {max(warms) / cold_s:.1f} x one cold run on its own\n")
 
 
 async def memory_of_idle(engine: Engine, sandbox: Sandbox) -> None:
@@ -149,8 +160,8 @@ async def main(rounds: int) -> None:
             size = PoolSize(min_warm=4, max_warm=4, max_boxes=48, claim_timeout_s=60)
             async with Sandbox(self_test=False, limits=LIMITS, pool=size, node="bench") as sandbox:
                 await memory_of_idle(engine, sandbox)
-                await one_by_one(sandbox, cold, exec_, rounds)
-                await at_once(sandbox, cold, 20)
+                cold_s = await one_by_one(sandbox, cold, exec_, rounds)
+                await at_once(sandbox, cold, 20, cold_s)
         finally:
             await engine.remove(name)
             await engine.close()

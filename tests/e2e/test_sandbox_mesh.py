@@ -5,9 +5,7 @@ Where no engine can be started, these tests fail in CI and are skipped elsewhere
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -15,47 +13,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 from nova_client import Client, Limits, Status, Task, TaskCancelled, TaskFailed
 from nova_sandbox.image import DEFAULT, reference
-from nova_sandbox.lease import NODE as NODE_LABEL
-from support.dockerd import Dockerd, possible
+from support.dockerd import Dockerd
 from support.mesh import Mesh, Node, eventually, met, run, wait_for
-from support.sandbox_images import make_image
+from support.sandbox_mesh import MODULE, api, engine_with_images, left, options, running
 
-MODULE = "nova_node.capabilities.sandboxed"
 FOREVER = "import time\nprint('begun')\nwhile True: time.sleep(1)"
 KILLED_WITHIN_S = 2.0
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Dockerd]:
-    """With an image from this machine's Python, under two names."""
-    if reason := possible():
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    dockerd = Dockerd()
-    try:
-        dockerd.start()
-        asyncio.run(make_image(dockerd.url, DEFAULT))
-        with closing(api(dockerd)) as client:
-            client.tag(reference(DEFAULT), "nova-sandbox", "second")
+    with engine_with_images() as dockerd:
         yield dockerd
-    finally:
-        dockerd.stop()
-
-
-def api(dockerd: Dockerd) -> Any:
-    return docker.APIClient(base_url=dockerd.url, version="auto", timeout=30)
-
-
-def options(dockerd: Dockerd, place: str, slots: int = 1, images: str = DEFAULT) -> list[str]:
-    return [
-        *("--slots", str(slots), "--capability", MODULE, "--label", f"place={place}"),
-        *("--set", f"sandbox.engine={dockerd.url}", "--set", f"sandbox.images={images}"),
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -74,20 +46,6 @@ def nodes(engine: Dockerd, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
         run(ready())
         yield pair
-
-
-def running(dockerd: Dockerd, node: str) -> set[str]:
-    """Ids of the containers of a node that run."""
-    with closing(api(dockerd)) as client:
-        found = client.containers(filters={"label": f"{NODE_LABEL}={node}"})
-        return {each["Id"] for each in found}
-
-
-def left(dockerd: Dockerd, node: str) -> list[str]:
-    """What there is of a node's containers, running or not."""
-    with closing(api(dockerd)) as client:
-        found = client.containers(all=True, filters={"label": f"{NODE_LABEL}={node}"})
-        return [each["State"] for each in found]
 
 
 async def failure_of(task: Task) -> TaskFailed:

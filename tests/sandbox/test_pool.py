@@ -92,6 +92,32 @@ def test_it_fills_one_after_the_other_when_it_may_start_only_one() -> None:
     with_pool(check, PoolSize(min_warm=4, max_starting=1))
 
 
+def test_who_follows_it_learns_of_every_state() -> None:
+    async def check(pool: Pool, maker: FakeMaker) -> None:
+        seen: list[tuple[int, int, int, int]] = []
+
+        def look() -> None:
+            state = pool.state()
+            seen.append((state.warm, state.busy, state.refilling, state.waiting))
+
+        pool.on_change = look
+        claiming = asyncio.create_task(pool.claim())
+        await until(lambda: (0, 0, 1, 1) in seen)
+        maker.permits.release()
+        box = await claiming
+        await until(lambda: seen[-1] == (0, 1, 0, 0))
+        pool.release(box)
+        await until(lambda: seen[-1] == (0, 0, 0, 0))
+        maker.broken = EngineUnavailable("down")
+        maker.permits.release()
+        with pytest.raises(EngineUnavailable):
+            await pool.claim()
+        assert seen[-1] == (0, 0, 0, 0)
+
+    size = PoolSize(min_warm=0, max_warm=0)
+    with_pool(check, size, FakeMaker(asyncio.Semaphore(0)))
+
+
 def test_clearing_up_waits_while_a_claim_does() -> None:
     async def check(pool: Pool, maker: FakeMaker) -> None:
         maker.permits.release()

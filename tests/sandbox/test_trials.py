@@ -38,23 +38,24 @@ def test_hostile_program_ends_as_it_has_to(host: SandboxHost, trial: Trial) -> N
 def test_nothing_is_left_of_them(host: SandboxHost) -> None:
     """Only what the pool holds, once it has thrown the last one away."""
 
-    async def settle() -> tuple[set[str], set[str]]:
+    async def settle() -> tuple[dict[str, str], set[str]]:
         pool, engine = host.sandbox._pool, host.sandbox._engine  # pyright: ignore
         assert pool
         assert engine
-        async with asyncio.timeout(20):
-            while True:
-                before = pool.names()
-                mine = str(host.sandbox._owner)  # pyright: ignore[reportPrivateUsage]
-                there = {
-                    found.name
-                    for found in await engine.containers(LABEL)
-                    if found.labels[OWNER] == mine
-                }
-                if there == before == pool.names() and not pool.state().refilling:
-                    return there, before
-                await asyncio.sleep(0.1)
+        mine = str(host.sandbox._owner)  # pyright: ignore[reportPrivateUsage]
+        latest = time.monotonic() + 20
+        while True:
+            before = pool.names()
+            there = {
+                found.name: found.state
+                for found in await engine.containers(LABEL)
+                if found.labels[OWNER] == mine
+            }
+            still = there.keys() == before == pool.names() and not pool.state().refilling
+            if still or time.monotonic() > latest:
+                return there, before
+            await asyncio.sleep(0.1)
 
     there, held = host.wait(settle())
-    assert there == held
+    assert there.keys() == held, there
     assert host.sandbox.state().busy == 0
