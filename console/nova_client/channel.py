@@ -22,7 +22,7 @@ from nova_proto.v1.metrics_pb2_grpc import MetricsStub
 from nova_proto.v1.nodes_pb2_grpc import NodesStub
 from nova_proto.v1.tasks_pb2_grpc import TasksStub
 
-from nova_client import errors, find
+from nova_client import errors, find, rights
 
 if TYPE_CHECKING:
     from nova_proto.identity.folder import Credentials
@@ -88,7 +88,7 @@ class Wire:
     def _open(self, identity: Credentials | None) -> None:
         made = open_channel(self.address, self._node, identity)
         self._channels.append(made)
-        channel = made if identity else _keyed(made, self.address)
+        channel = rights.limited(made if identity else _keyed(made, self.address))
         self.tasks: Any = TasksStub(channel)
         self.nodes: Any = NodesStub(channel)
         self.blobs: Any = BlobsStub(channel)
