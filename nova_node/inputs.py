@@ -14,7 +14,17 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from nova_node.core.errors import NotFound, NovaError, Unavailable
-from nova_node.core.model import Attempt, BlobRef, Encoding, Failure, Outcome, Status, Value
+from nova_node.core.model import (
+    UNUSED,
+    Attempt,
+    BlobRef,
+    Encoding,
+    Failure,
+    Outcome,
+    Status,
+    Usage,
+    Value,
+)
 from nova_node.core.signals import (
     Pulled,
     Ran,
@@ -94,8 +104,7 @@ class Inputs:
     ) -> None:
         items: list[RanItem] = []
         for place, failure in refused.items():
-            no, number = attempts[place].no, attempts[place].attempt
-            items.append(RanItem(keys[place], Outcome(no, number, Status.FAILED, None, failure)))
+            items.append(RanItem(keys[place], _not_begun(attempts[place], failure)))
         self._tell(Ran(slot, tuple(items)))
 
     def slot_died(self, slot: int) -> None:
@@ -107,8 +116,8 @@ class Inputs:
         if self._fetching.get(slot) is task:
             del self._fetching[slot]
 
-    def pull(self, no: int, attempt: int, value: Value) -> None:
-        self._spawn(self._pull(no, attempt, value))
+    def pull(self, no: int, attempt: int, value: Value, usage: Usage | None = None) -> None:
+        self._spawn(self._pull(no, attempt, value, usage))
 
     def release(self, blob_ids: Sequence[str]) -> None:
         loop = asyncio.get_running_loop()
@@ -151,7 +160,7 @@ class Inputs:
                 missing = isinstance(error, NotFound) and not attempt.parts
                 code = "blob_missing" if missing else "blob_unavailable"
                 failure = Failure(code, error.message, error.fix, retryable=True)
-                outcome = Outcome(attempt.no, attempt.attempt, Status.FAILED, None, failure)
+                outcome = _not_begun(attempt, failure)
                 if life == self._lives[slot]:
                     self._tell(Ran(slot, (RanItem(key, outcome),)))
             else:
@@ -219,7 +228,7 @@ class Inputs:
                 return
         raise error
 
-    async def _pull(self, no: int, attempt: int, value: Value) -> None:
+    async def _pull(self, no: int, attempt: int, value: Value, usage: Usage | None) -> None:
         failure: Failure | None = None
         try:
             for blob in value.blobs:
@@ -230,7 +239,11 @@ class Inputs:
                 f"the result could not be fetched: {error.message}", error.fix
             )
             failure = unavailable.failure()
-        self._tell(Pulled(no, attempt, value, failure))
+        self._tell(Pulled(no, attempt, value, failure, usage))
+
+
+def _not_begun(attempt: Attempt, failure: Failure) -> Outcome:
+    return Outcome(attempt.no, attempt.attempt, Status.FAILED, None, failure, usage=UNUSED)
 
 
 def _typed(error: Exception) -> NovaError:

@@ -17,7 +17,17 @@ from nova_node.core.events import (
     Event,
 )
 from nova_node.core.members import MemberEffect
-from nova_node.core.model import PROTOCOL, Attempt, BlobRef, Capability, Encoding, Failure, Member
+from nova_node.core.model import (
+    PROTOCOL,
+    Attempt,
+    BlobRef,
+    Capability,
+    Encoding,
+    Failure,
+    Input,
+    Member,
+    Usage,
+)
 from nova_node.core.signals import (
     Signal,
 )
@@ -196,6 +206,57 @@ class Executor(Protocol):
     async def stop(self) -> None:
         """Ends every process; returns when they are gone."""
         ...
+
+
+class Asked(NamedTuple):
+    """A task that an attempt asks for, as `nova_node.waiting.Ask`; `args` is JSON."""
+
+    capability: str
+    args: bytes = b"{}"
+    inputs: tuple[Input, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    prefers: tuple[tuple[str, str], ...] = ()
+    allowance_uusd: int = 0
+    timeout_s: float = 0.0
+
+
+class AskEnd(NamedTuple):
+    """What became of it: a failure, or a result with its files. `usage` is that of all attempts."""
+
+    failure: Failure | None
+    encoding: Encoding = Encoding.JSON
+    data: bytes = b"null"
+    files: tuple[tuple[str, bytes], ...] = ()
+    node: str = ""
+    usage: Usage | None = None
+
+
+class Asking(Protocol):
+    """What one attempt asks for. `number` is the caller's own. Methods do not block."""
+
+    def ask(
+        self,
+        number: int,
+        asked: Asked,
+        hear: Callable[[str], None] | None,
+        end: Callable[[AskEnd], None],
+    ) -> None:
+        """Output goes to `hear` as it comes; `end` is called once, later, on the loop's thread."""
+        ...
+
+    def withdraw(self, number: int) -> None:
+        """Cancels it, unless it has ended; `end` is called all the same."""
+        ...
+
+    def close(self) -> None:
+        """The attempt has ended: cancels what is still open, of which nothing is told any more."""
+        ...
+
+
+class Asker(Protocol):
+    """Has tasks run for attempts that wait, with the rights of their submitters."""
+
+    def of(self, attempt: Attempt) -> Asking: ...
 
 
 class Found(NamedTuple):

@@ -16,12 +16,14 @@ from typing import Any
 from nova_node.core.effects import (
     Acknowledge,
     Append,
+    Confirm,
     Drained,
     Effect,
     Forget,
     Kill,
     Pull,
     Release,
+    Resumed,
     Run,
 )
 from nova_node.core.engine import Engine
@@ -33,6 +35,7 @@ from nova_node.core.members import Conflict, ConflictSeen, MemberEffect, MemberS
 from nova_node.core.membership import Membership
 from nova_node.core.model import Digest
 from nova_node.core.signals import (
+    Confirmed,
     PeerSeen,
     Signal,
     SlotDied,
@@ -211,14 +214,18 @@ class Runtime:
                     turn.answers.append((token, answer))
                 case Kill(slot, failure):
                     self._executor.kill(slot, failure)
-                case Pull(no, attempt, value):
-                    self._inputs.pull(no, attempt, value)
+                case Confirm(number):
+                    turn.answers.append((self.post, Confirmed(number)))
+                case Pull(no, attempt, value, usage):
+                    self._inputs.pull(no, attempt, value, usage)
                 case Forget(batches):
                     self._loop.run_in_executor(None, self._journal.forget, batches)
                 case Release():
                     turn.releases.append(effect)
                 case Drained():
                     self.drained.set()
+                case Resumed():
+                    self.drained.clear()
                 case _:
                     peers.perform(effect)
         if turn.events or turn.answers or turn.releases:

@@ -16,6 +16,7 @@ from nova_node.core.model import (
     Failure,
     Outcome,
     Status,
+    Usage,
     Value,
 )
 from nova_node.core.signals import (
@@ -42,6 +43,7 @@ class Answer:
     after_s: float = 0.0
     said: str = ""
     dies: bool = False
+    usage: Usage | None = None
 
 
 Script = Mapping[str, Callable[[Attempt], Answer]]
@@ -175,8 +177,9 @@ def _redacted(answer: Answer, redactor: Redactor) -> Answer:
 
 
 def _ended(key: int, attempt: Attempt, answer: Answer) -> RanItem:
+    elapsed_us = int(answer.after_s * 1e6)
     outcome = Outcome(
-        attempt.no, attempt.attempt, Status.DONE, elapsed_us=int(answer.after_s * 1e6)
+        attempt.no, attempt.attempt, Status.DONE, elapsed_us=elapsed_us, usage=answer.usage
     )
     match answer.end:
         case Value():

@@ -57,7 +57,19 @@ def drain(address: str, stay: bool, timeout_s: float, deadline_s: float) -> int:
         reply: nodes_pb2.DrainReply = _call(
             address, lambda: nodes.Drain(request, timeout=deadline_s)
         )
+    if reply.resumed:
+        raise NovaError("the drain was ended: somebody resumed the node", "drain it again")
     return reply.left_running
+
+
+def resume(address: str, timeout_s: float) -> bool:
+    """Whether it was draining. Raises NovaError."""
+    with channel_to(address) as channel:
+        nodes: Any = NodesStub(channel)
+        reply: nodes_pb2.ResumeReply = _call(
+            address, lambda: nodes.Resume(nodes_pb2.ResumeRequest(), timeout=timeout_s)
+        )
+    return reply.was_draining
 
 
 def health(address: str, timeout_s: float, own: Credentials | None = None) -> tuple[str, float]:

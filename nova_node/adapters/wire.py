@@ -16,6 +16,7 @@ from nova_node.adapters.wire_checks import (
     ARGS_MAX_BYTES,
     BLOBS_MAX,
     CALLS_MAX,
+    DURATION_MAX_S,
     GROUPS_MAX,
     HOLDERS_MAX,
     INLINE_MAX_BYTES,
@@ -36,11 +37,13 @@ from nova_node.adapters.wire_checks import (
     check_node,
     check_number,
     check_prose,
+    check_seconds,
     check_submitter,
     clean,
     sendable,
 )
 from nova_node.adapters.wire_demand import demand_from_pb, demand_to_pb
+from nova_node.adapters.wire_models import usage_from_pb, usage_to_pb
 from nova_node.core.errors import Invalid
 from nova_node.core.model import (
     BlobRef,
@@ -282,6 +285,8 @@ def failure_to_pb(failure: Failure, pb: task_pb2.Error) -> None:
         pb.retryable = True
     if failure.traceback:
         pb.traceback = clean(failure.traceback, TRACEBACK_MAX_CHARS)
+    if failure.retry_after_s:
+        pb.retry_after_s = min(failure.retry_after_s, DURATION_MAX_S)
 
 
 def failure_from_pb(pb: task_pb2.Error) -> Failure:
@@ -291,6 +296,7 @@ def failure_from_pb(pb: task_pb2.Error) -> Failure:
         check_prose(pb.fix, "an error's fix", MESSAGE_MAX_CHARS),
         pb.retryable,
         check_prose(pb.traceback, "an error's traceback", TRACEBACK_MAX_CHARS),
+        check_seconds(pb.retry_after_s, "a pause before a retry"),
     )
 
 
@@ -301,7 +307,7 @@ def outcomes_to_pb(outcomes: Iterable[Outcome], pbs: Repeated[task_pb2.Outcome])
 
 
 def outcome_to_pb(outcome: Outcome, pb: task_pb2.Outcome) -> None:
-    no, attempt, status, value, failure, node, started_at, elapsed_us = outcome
+    no, attempt, status, value, failure, node, started_at, elapsed_us, usage = outcome
     pb.no = no
     pb.attempt = attempt
     pb.status = status  # pyright: ignore[reportAttributeAccessIssue]
@@ -317,6 +323,8 @@ def outcome_to_pb(outcome: Outcome, pb: task_pb2.Outcome) -> None:
         pb.node = node
     pb.started_at = started_at
     pb.elapsed_us = elapsed_us if elapsed_us < U32_MAX else U32_MAX
+    if usage is not None:
+        usage_to_pb(usage, pb.usage)
 
 
 def outcomes_from_pb(pbs: Sequence[task_pb2.Outcome]) -> tuple[Outcome, ...]:
@@ -346,6 +354,7 @@ def outcome_from_pb(pb: task_pb2.Outcome) -> Outcome:
         node,
         started_at,
         pb.elapsed_us,
+        usage_from_pb(pb.usage) if pb.HasField("usage") else None,
     )
 
 

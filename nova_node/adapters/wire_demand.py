@@ -6,7 +6,7 @@ by identity first, and a mesh that submits the same thing again and again holds 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from google.protobuf.message import DecodeError
 from nova_proto.v1 import task_pb2
@@ -34,6 +34,7 @@ from nova_node.core.model import (
 PRIORITY_MAX = 9
 ATTEMPTS_MAX = 100
 SECRETS_MAX = 32
+PREFERS_MAX = 64
 
 _DURABILITIES = {int(d): d for d in Durability}
 _NO_LIMITS = Limits()
@@ -81,6 +82,10 @@ def demand_to_pb(demand: Demand, pb: task_pb2.Demand) -> None:
         pb.secrets[key] = reference
     if demand.sensitive:
         pb.sensitive = True
+    for key, label in demand.prefers:
+        pb.prefers.add(name=key, value=label)
+    if demand.allowance_uusd:
+        pb.allowance_uusd = demand.allowance_uusd
 
 
 def demand_from_pb(pb: task_pb2.Demand) -> Demand:
@@ -131,6 +136,8 @@ def _read_demand(pb: task_pb2.Demand) -> Demand:
         shards=check_number(pb.shards, "shards", CALLS_MAX),
         secrets=_secrets_from_pb(pb.secrets.items()),
         sensitive=pb.sensitive,
+        prefers=_prefers_from_pb(pb.prefers),
+        allowance_uusd=check_number(pb.allowance_uusd, "the allowance"),
     )
 
 
@@ -144,11 +151,18 @@ def _secrets_from_pb(secrets: Iterable[tuple[str, str]]) -> tuple[tuple[str, str
     return tuple(pairs)
 
 
+def _prefers_from_pb(pbs: Sequence[task_pb2.Label]) -> tuple[tuple[str, str], ...]:
+    """In their order."""
+    check_count(pbs, "preferred labels", PREFERS_MAX)
+    return tuple([_label(pb.name, pb.value) for pb in pbs])
+
+
 def labels_from_pb(labels: Iterable[tuple[str, str]], most: int) -> tuple[tuple[str, str], ...]:
     """Sorted by name."""
     pairs = sorted(labels)
     check_count(pairs, "labels", most)
-    for key, label in pairs:
-        check_name(key, "a label's name")
-        check_name(label, "a label's value", 0)
-    return tuple(pairs)
+    return tuple([_label(key, label) for key, label in pairs])
+
+
+def _label(name: str, value: str) -> tuple[str, str]:
+    return check_name(name, "a label's name"), check_name(value, "a label's value", 0)

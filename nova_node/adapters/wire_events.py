@@ -40,6 +40,7 @@ from nova_node.adapters.wire_checks import (
 from nova_node.core.errors import Invalid
 from nova_node.core.events import (
     Accepted,
+    AnomalySeen,
     Assigned,
     Event,
     Fact,
@@ -47,9 +48,10 @@ from nova_node.core.events import (
     Grown,
     Output,
     PeerChanged,
+    Requeued,
     Retried,
 )
-from nova_node.core.model import Fence
+from nova_node.core.model import Anomaly, Fence
 
 
 def event_to_bytes(event: Event) -> bytes:
@@ -84,10 +86,11 @@ def event_to_pb(event: Event, pb: event_pb2.Event) -> None:
         case Finished(outcomes):
             pb.finished.SetInParent()
             outcomes_to_pb(outcomes, pb.finished.outcomes)
-        case Accepted(request_id, groups, mandate):
+        case Accepted(request_id, groups, mandate, budget_uusd):
             pb.accepted.request_id = request_id
             if mandate is not None:
                 pb.accepted.submitter, pb.accepted.mandate = mandate.submitter, mandate.signed
+            pb.accepted.budget_uusd = budget_uusd
             groups_to_pb(groups, pb.accepted.groups)
         case Assigned(node, fences):
             pb.assigned.node = node
@@ -105,6 +108,12 @@ def event_to_pb(event: Event, pb: event_pb2.Event) -> None:
             changed = pb.peer_changed
             changed.node, changed.name, changed.state = node, name, state
             changed.why = clean(why, MESSAGE_MAX_CHARS)
+        case Requeued(nos):
+            pb.requeued.nos.extend(nos)
+        case AnomalySeen(anomaly):
+            seen = pb.anomaly_seen
+            seen.series, seen.ended = anomaly.series, anomaly.ended
+            seen.value, seen.median, seen.z = anomaly.value, anomaly.median, anomaly.z
 
 
 def _grown_to_pb(fact: Grown, pb: event_pb2.Grown) -> None:
@@ -135,6 +144,7 @@ def _fact_from_pb(pb: event_pb2.Event) -> Fact:
                 check_request(pb.accepted.request_id),
                 groups_from_pb(pb.accepted.groups),
                 mandate_from_pb(pb.accepted.submitter, pb.accepted.mandate),
+                check_number(pb.accepted.budget_uusd, "the budget"),
             )
         case "assigned":
             return _assigned_from_pb(pb.assigned)
@@ -154,6 +164,13 @@ def _fact_from_pb(pb: event_pb2.Event) -> Fact:
                 check_name(changed.state, "a state"),
                 check_prose(changed.why, "a reason", MESSAGE_MAX_CHARS),
             )
+        case "requeued":
+            check_count(pb.requeued.nos, "requeued tasks", CALLS_MAX)
+            return Requeued(tuple([check_number(no, "a task's number") for no in pb.requeued.nos]))
+        case "anomaly_seen":
+            seen = pb.anomaly_seen
+            series = check_prose(seen.series, "a series", MESSAGE_MAX_CHARS)
+            return AnomalySeen(Anomaly(series, seen.value, seen.median, seen.z, seen.ended))
         case _:
             raise Invalid("an event of an unknown kind", "upgrade: a newer version wrote it")
 

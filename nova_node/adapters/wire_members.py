@@ -28,6 +28,7 @@ from nova_node.adapters.wire_checks import (
     clean,
 )
 from nova_node.adapters.wire_demand import labels_from_pb, limits_from_pb, limits_to_pb
+from nova_node.adapters.wire_models import MODELS_MAX, model_from_pb, model_to_pb
 from nova_node.core.errors import Invalid
 from nova_node.core.model import (
     PARAM_TYPES,
@@ -120,11 +121,14 @@ def card_to_pb(card: Card, pb: mesh_pb2.Card) -> None:
     pb.platform = clean(card.platform, PLATFORM_MAX_CHARS)
     pb.python = clean(card.python, PLATFORM_MAX_CHARS)
     pb.warnings.extend([clean(warning, MESSAGE_MAX_CHARS) for warning in card.warnings])
+    for model in card.models:
+        model_to_pb(model, pb.models.add())
 
 
 def card_from_pb(pb: mesh_pb2.Card) -> Card:
     check_count(pb.capabilities, "capabilities", CAPABILITIES_MAX)
     check_count(pb.warnings, "warnings", WARNINGS_MAX)
+    check_count(pb.models, "models", MODELS_MAX)
     return Card(
         node=check_node(pb.node),
         card_version=pb.card_version,
@@ -136,6 +140,7 @@ def card_from_pb(pb: mesh_pb2.Card) -> Card:
         platform=check_prose(pb.platform, "a platform", PLATFORM_MAX_CHARS),
         python=check_prose(pb.python, "a Python version", PLATFORM_MAX_CHARS),
         warnings=tuple([check_prose(w, "a warning", MESSAGE_MAX_CHARS) for w in pb.warnings]),
+        models=tuple([model_from_pb(m) for m in pb.models]),
     )
 
 
@@ -147,6 +152,7 @@ def capability_to_pb(capability: Capability, pb: mesh_pb2.Capability) -> None:
         param_to_pb(param, pb.params.add())
     pb.splits = capability.splits
     pb.merges = capability.merges
+    pb.waits = capability.waits
     if capability.limits != _NO_LIMITS:
         limits_to_pb(capability.limits, pb.limits)
 
@@ -161,6 +167,7 @@ def capability_from_pb(pb: mesh_pb2.Capability) -> Capability:
         pb.splits,
         pb.merges,
         limits_from_pb(pb.limits) if pb.HasField("limits") else _NO_LIMITS,
+        waits=pb.waits,
     )
 
 

@@ -72,7 +72,7 @@ def attempts_to_pb(
             or a.mandate is not mandate
             or (mandate is not None and a.first != first)
         ):
-            _, _, demand, phase, _, _, part, _, blobs, mandate, first = a
+            _, _, demand, phase, _, _, part, _, blobs, mandate, first, _ = a
             calls = _assignment(a, pb, sent).calls
         item = calls.add()
         item.no = a.no
@@ -100,20 +100,22 @@ def _assignment(a: Attempt, pb: mesh_pb2.WorkRequest, sent: SentMandates) -> mes
     return assignment
 
 
-def attempts_from_pb(pb: mesh_pb2.WorkRequest, heard: HeardMandates) -> list[Attempt]:
-    """Raises Invalid, or Refused when an owner sends the calls of a mandate for another one."""
+def attempts_from_pb(
+    pb: mesh_pb2.WorkRequest, heard: HeardMandates, owner: str = ""
+) -> list[Attempt]:
+    """`owner` sent it. Raises Invalid, or Refused when it sends the calls of a mandate for another."""
     total = sum([len(assignment.calls) for assignment in pb.assignments])
     if total > CALLS_MAX or len(pb.assignments) > CALLS_MAX:
         raise Invalid(f"{total} attempts in one message", f"send at most {CALLS_MAX} at a time")
     attempts: list[Attempt] = []
     heard.take(pb.mandates)
     for assignment in pb.assignments:
-        _read_assignment(assignment, heard, attempts)
+        _read_assignment(assignment, heard, owner, attempts)
     return attempts
 
 
 def _read_assignment(
-    pb: mesh_pb2.Assignment, heard: HeardMandates, attempts: list[Attempt]
+    pb: mesh_pb2.Assignment, heard: HeardMandates, owner: str, attempts: list[Attempt]
 ) -> None:
     mandate, own = heard.named(pb.mandate) if pb.mandate else (None, True)
     first = check_number(pb.first, "a batch's number")
@@ -145,6 +147,7 @@ def _read_assignment(
                 blobs,
                 mandate,
                 first,
+                owner,
             )
         )
 
@@ -209,7 +212,8 @@ def credit_to_pb(credit: Credit, pb: mesh_pb2.Credit) -> None:
     pb.min_items = min(credit.min_items, U32_MAX)
     pb.max_items = min(credit.max_items, U32_MAX)
     pb.max_bytes = min(credit.max_bytes, U32_MAX)
+    pb.places = min(credit.places, U32_MAX)
 
 
 def credit_from_pb(pb: mesh_pb2.Credit) -> Credit:
-    return Credit(pb.budget_us, pb.min_items, pb.max_items, pb.max_bytes)
+    return Credit(pb.budget_us, pb.min_items, pb.max_items, pb.max_bytes, pb.places)

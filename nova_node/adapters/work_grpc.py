@@ -230,7 +230,9 @@ class WorkerStream:
             request = await context.read()
             if request is grpc.aio.EOF:
                 return ()
-            attempts = attempts_from_pb(request, self._mandates) if request.assignments else ()
+            attempts: Sequence[Attempt] = ()
+            if request.assignments:
+                attempts = attempts_from_pb(request, self._mandates, self.owner)
             cancels = fences_from_pb(request.cancels) if request.cancels else ()
             if attempts or cancels or request.recall:
                 self._post(Work(self.link, attempts, cancels, request.recall))

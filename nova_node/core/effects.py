@@ -14,6 +14,7 @@ from nova_node.core.model import (
     Fence,
     Outcome,
     Said,
+    Usage,
     Value,
 )
 
@@ -63,6 +64,13 @@ class Pull(NamedTuple):
     no: int
     attempt: int
     value: Value
+    usage: Usage | None = None
+
+
+class Confirm(NamedTuple):
+    """Answered by Confirmed once all that was appended before is durable."""
+
+    number: int
 
 
 class Forget(NamedTuple):
@@ -127,9 +135,14 @@ class Drained(NamedTuple):
     """Nothing is left to do since DrainAsked."""
 
 
+class Resumed(NamedTuple):
+    """A drain was ended: work is taken again."""
+
+
 Effect = (
     Append
     | Acknowledge
+    | Confirm
     | Assign
     | Recall
     | Revoke
@@ -145,4 +158,5 @@ Effect = (
     | Run
     | Kill
     | Drained
+    | Resumed
 )

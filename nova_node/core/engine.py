@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nova_node.core.effects import (
+    Acknowledge,
     Assign,
     Drained,
     Effect,
@@ -21,9 +22,11 @@ from nova_node.core.effects import (
     Recall,
     Relay,
     Report,
+    Resumed,
     Revoke,
 )
 from nova_node.core.events import (
+    AnomalySeen,
     Event,
     PeerChanged,
 )
@@ -34,17 +37,21 @@ from nova_node.core.placement import Worker as PeerWorker
 from nova_node.core.signals import (
     Cancel,
     CardFetched,
+    Confirmed,
     DrainAsked,
     Granted,
     Heard,
     LinkDown,
     LinkUp,
+    Noticed,
     OwnerDown,
     OwnerUp,
     PeerSeen,
     Pulled,
     Ran,
+    Requeue,
     Resulted,
+    ResumeAsked,
     Signal,
     SlotDied,
     SlotReady,
@@ -95,15 +102,17 @@ class Engine:
         self._forget_at = now
         self._table = self._make_table()
         self._become_own_worker()
-        self.owner.resume(now)
+        self.owner.take_up(now)
 
     def _make_table(self) -> dict[type, Callable[[Any, float], None]]:
         owner, worker, links = self.owner, self.worker, self.links
         return {
             Submit: owner.submit,
             Cancel: owner.cancel,
+            Requeue: owner.dead_letters.requeue,
             Resulted: owner.resulted,
             Pulled: owner.pulled,
+            Confirmed: owner.spending.confirmed,
             Heard: owner.heard,
             Granted: lambda s, now: links.granted(s.node, s.credit),
             LinkUp: lambda s, now: links.up(s.node),
@@ -118,6 +127,8 @@ class Engine:
             SlotReady: lambda s, now: worker.slot_ready(s.slot),
             SlotDied: lambda s, now: worker.slot_died(s),
             DrainAsked: lambda s, now: self._drain(),
+            ResumeAsked: lambda s, now: self._resume(s),
+            Noticed: lambda s, now: owner.record(AnomalySeen(s.anomaly), 0, now, False),
             Tick: self._tick,
         }
 
@@ -223,14 +234,15 @@ class Engine:
         self.owner.dispatch.workers[self.me].take_card(card)
         self.worker.walls_s = {c.name: c.limits.wall_s for c in card.capabilities}
         self.worker.local = frozenset(c.name for c in card.capabilities if c.local)
+        self.worker.waiting = frozenset(c.name for c in card.capabilities if c.waits)
 
     def digest(self, card_version: int, lag_ms: int) -> Digest:
         worker = self.worker
         return Digest(
             card_version,
-            len(worker.slots),
+            len(worker.slots.all),
             worker.slots_free,
-            len(worker.queue),
+            len(worker.slots.queue),
             lag_ms,
             self.owner.draining,
         )
@@ -243,6 +255,11 @@ class Engine:
     def _drain(self) -> None:
         self.owner.draining = True
         self.worker.drain()
+
+    def _resume(self, signal: ResumeAsked) -> None:
+        self._out += [Resumed(), Acknowledge(signal.token, self.owner.draining)]
+        self.owner.draining = self._drain_told = False
+        self.worker.resume()
 
     def _tell_drained(self, effects: list[Effect]) -> None:
         done = self.owner.draining and self.worker.is_idle and not self.owner.owed()

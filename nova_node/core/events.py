@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from nova_node.core.model import (
+    Anomaly,
     BlobRef,
     Call,
     Fence,
@@ -25,10 +26,13 @@ class Accepted(NamedTuple):
     request_id: str
     groups: tuple[Group, ...]
     mandate: Mandate | None = None
+    #: the most that its tasks may spend together; 0 = no limit
+    budget_uusd: int = 0
 
 
 class Assigned(NamedTuple):
-    """Live only: attempts under way are lost with their owner's process."""
+    """Live only, since attempts under way are lost with their owner's process; in a batch with a budget
+    it is on disk before they are sent, and reserves what they may spend."""
 
     node: str
     fences: tuple[Fence, ...]
@@ -61,6 +65,12 @@ class Output(NamedTuple):
     said: Said
 
 
+class Requeued(NamedTuple):
+    """Dead letters that were given fresh attempts; what had grown from them is dropped."""
+
+    nos: tuple[int, ...]
+
+
 class PeerChanged(NamedTuple):
     """Live only."""
 
@@ -70,7 +80,15 @@ class PeerChanged(NamedTuple):
     why: str
 
 
-Fact = Accepted | Assigned | Retried | Grown | Finished | Output | PeerChanged
+class AnomalySeen(NamedTuple):
+    """Live only: an observation, which no task depends on."""
+
+    anomaly: Anomaly
+
+
+Fact = (
+    Accepted | Assigned | Retried | Grown | Finished | Output | Requeued | PeerChanged | AnomalySeen
+)
 
 
 class Event(NamedTuple):

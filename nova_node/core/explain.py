@@ -54,8 +54,20 @@ def _waits(owner: Owner, task: Task, workers: list[Worker], now: float) -> tuple
     if task.status is Status.RUNNING:
         return f"attempt {task.attempt} on node {task.node}", ["cancel it: nova cancel"]
     if owner.draining:
-        return "this node, which is draining, to be started again", ["start this node again"]
+        return "this node to end its drain", ["nova-node resume", "or start this node again"]
+    purse = task.batch.purse
+    if purse is not None and not purse.fits(task.demand.allowance_uusd):
+        spent, held, limit = (
+            f"${uusd / 1e6:.6f}"
+            for uusd in (purse.spent_uusd, purse.reserved_uusd, purse.limit_uusd)
+        )
+        return f"money: {spent} of {limit} are spent, {held} reserved for attempts under way", []
     fit = [w for w in workers if not unfit(w, task.demand)]
+    rests = [owner.dispatch.rests_until(w, task.demand) - now for w in fit if w.up]
+    if rests and min(rests) > 0:
+        return f"a node that asked for a pause, for {min(rests):.1f} s more", [
+            "add a node that can run it too"
+        ]
     if fit and any(w.up for w in fit):
         return "room on a node: all that fit are busy", [
             "add a node or slots",
@@ -90,6 +102,7 @@ def words(rank: Rank) -> list[str]:
         (rank.queue_us, f"{rank.queue_us / 1000:.1f} ms of work ahead"),
         (rank.transfer_us, f"{rank.transfer_us / 1000:.1f} ms to fetch its inputs"),
         (rank.lag_us, f"{rank.lag_us / 1000:.1f} ms for a slow event loop"),
+        (rank.preference_us, f"{rank.preference_us / 1000:.1f} ms for not being its first choice"),
         (rank.failure_us, f"{rank.failure_us / 1000:.1f} ms for recent failures"),
     ]
     told = [text for cost, text in sorted(terms, reverse=True) if cost > 0]

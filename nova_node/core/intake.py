@@ -1,4 +1,4 @@
-"""Which submits an owner does not take."""
+"""What an owner does not take: submits, and any task that there is no room for."""
 
 from __future__ import annotations
 
@@ -6,22 +6,46 @@ from nova_node.core.errors import Draining, Invalid, NovaError, Overloaded, Refu
 from nova_node.core.signals import Submit
 from nova_node.core.tasks import Batch
 
+HELD_BYTES_MAX = 3 << 30
+"""Of arguments and results in memory, so much is the end; what has ended is let go long before."""
+
 
 def refuse(
-    submit: Submit, taken: Batch | None, unended: int, unended_max: int, draining: bool
+    submit: Submit,
+    taken: Batch | None,
+    unended: int,
+    unended_max: int,
+    held_bytes: int,
+    draining: bool,
 ) -> NovaError | None:
     """The reason to refuse a submit, or None. `taken` has its request id already; `unended` counts
-    root tasks that have not ended."""
+    root tasks that have not ended, `held_bytes` the arguments and results in memory."""
     count = sum(len(group.calls) for group in submit.groups)
     if taken is not None:
         return Refused(
             f"the request {submit.request_id} is of another submitter",
             "make a new request id for each submit",
         )
+    if not count and not draining:
+        return Invalid("a submit holds at least one call", "add a call")
+    if submit.budget_uusd and not all(g.demand.allowance_uusd for g in submit.groups):
+        return Invalid(
+            "a budget was given, and some of the tasks may spend without limit",
+            "give each of them an allowance: what one attempt may spend at most",
+            "budget_needs_allowance",
+        )
+    if held_bytes > HELD_BYTES_MAX:
+        return Overloaded(
+            f"tasks that have not ended hold {held_bytes >> 20} MiB of arguments and results",
+            "wait for some to end; put what is large into blobs; or submit to another node",
+        )
+    return no_room(count, unended, unended_max, draining)
+
+
+def no_room(count: int, unended: int, unended_max: int, draining: bool) -> NovaError | None:
+    """Why so many tasks more cannot be open here, or None."""
     if draining:
         return Draining("this node is draining", "submit to another node")
-    if not count:
-        return Invalid("a submit holds at least one call", "add a call")
     if unended + count > unended_max:
         return Overloaded(
             f"{unended} tasks have not ended and at most {unended_max} may be open",

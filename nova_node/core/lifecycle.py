@@ -1,7 +1,8 @@
 """The states of a task, as a table. Whatever is not in the table cannot happen.
 
-WAITING, BACKOFF and RUNNING are open; DONE, FAILED and CANCELLED end a task. The one way back is for a
-part of a larger task whose value went away with the node that held it: DONE -> WAITING.
+WAITING, BACKOFF and RUNNING are open; DONE, FAILED and CANCELLED end a task. There are two ways back to
+WAITING: from DONE, for a part of a larger task whose value went away with the node that held it, and from
+FAILED, for a dead letter that a person requeues.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ NEXT: dict[Status, frozenset[Status]] = {
         {Status.DONE, Status.FAILED, Status.CANCELLED, Status.WAITING, Status.BACKOFF}
     ),
     Status.DONE: frozenset({Status.WAITING}),
-    Status.FAILED: frozenset(),
+    Status.FAILED: frozenset({Status.WAITING}),
     Status.CANCELLED: frozenset(),
 }
 

@@ -140,6 +140,10 @@ class Demand:
     secrets: tuple[tuple[str, str], ...] = ()
     #: results are kept as sensitive blobs, encrypted on disk
     sensitive: bool = False
+    #: the node must carry one of these labels; the earlier, the better
+    prefers: tuple[tuple[str, str], ...] = ()
+    #: the most that one attempt may spend, in millionths of a US dollar; 0 = no limit
+    allowance_uusd: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,23 @@ class Failure(NamedTuple):
     fix: str = ""
     retryable: bool = False
     traceback: str = ""
+    #: asked for by what failed: not on that node before so many seconds have passed
+    retry_after_s: float = 0.0
+
+
+class Usage(NamedTuple):
+    """What an attempt used of models. `spent_uusd` is in millionths of a US dollar, None when the price
+    is unknown; `cache` says which cache answered, "" = none."""
+
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    spent_uusd: int | None = 0
+    cache: str = ""
+
+
+UNUSED = Usage()
+"""Of an attempt that certainly never began."""
 
 
 class Outcome(NamedTuple):
@@ -180,6 +201,8 @@ class Outcome(NamedTuple):
     node: str = ""
     started_at: float = 0.0
     elapsed_us: int = 0
+    #: None = it told nothing
+    usage: Usage | None = None
 
 
 class Fence(NamedTuple):
@@ -226,6 +249,8 @@ class Attempt(NamedTuple):
     #: of the batch, and the number of its first task; None in a mesh without identity
     mandate: Mandate | None = None
     first: int = 0
+    #: its owner, where that is another node: told to attempts that wait
+    owner: str = ""
 
 
 class Credit(NamedTuple):
@@ -235,6 +260,8 @@ class Credit(NamedTuple):
     min_items: int
     max_items: int
     max_bytes: int
+    #: attempts that wait, beside those
+    places: int = 0
 
 
 class Param(NamedTuple):
@@ -264,6 +291,28 @@ class Capability(NamedTuple):
     labels: tuple[tuple[str, str], ...] = ()
     #: for tasks of the node's own owner only; others are not told of it
     local: bool = False
+    #: it waits for others more than it computes: it takes a place, not a slot
+    waits: bool = False
+
+
+class Model(NamedTuple):
+    """A model that a node can reach. Prices are in millionths of a US dollar for a million tokens,
+    None when unknown; `ttft_ms` and `tokens_per_s` are measured, 0 = not yet."""
+
+    name: str
+    kind: str = "chat"
+    local: bool = False
+    context_tokens: int = 0
+    output_tokens_max: int = 0
+    input_uusd_per_mtok: int | None = None
+    output_uusd_per_mtok: int | None = None
+    takes_images: bool = False
+    calls_tools: bool = False
+    ttft_ms: float = 0.0
+    tokens_per_s: float = 0.0
+
+
+MODEL_KINDS = ("chat", "embed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +329,21 @@ class Card:
     platform: str = ""
     python: str = ""
     warnings: tuple[str, ...] = ()
+    models: tuple[Model, ...] = ()
 
     def for_others(self) -> Card:
         return replace(self, capabilities=tuple(c for c in self.capabilities if not c.local))
+
+
+class Anomaly(NamedTuple):
+    """One of a node's own series left its ordinary range, or (`ended`) is back in it."""
+
+    series: str
+    value: float
+    median: float
+    #: how many sigmas the value is from the median
+    z: float
+    ended: bool
 
 
 class MemberState(IntEnum):

@@ -10,49 +10,20 @@ import random
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from nova_node.core.dead_letters import DeadLetters
 from nova_node.core.dispatch import Dispatch
-from nova_node.core.effects import (
-    Acknowledge,
-    Append,
-    Assign,
-    Effect,
-    Forget,
-    Pull,
-    Recall,
-    Revoke,
-)
+from nova_node.core.effects import Acknowledge, Append, Assign, Effect, Forget, Pull, Recall, Revoke
 from nova_node.core.errors import Invalid, NotFound
-from nova_node.core.events import (
-    Accepted,
-    Assigned,
-    Event,
-    Fact,
-    Finished,
-    Output,
-    Retried,
-)
+from nova_node.core.events import Accepted, Assigned, Event, Fact, Finished, Output, Retried
 from nova_node.core.intake import refuse
 from nova_node.core.lifecycle import ENDED
-from nova_node.core.model import (
-    Attempt,
-    Durability,
-    Failure,
-    Fence,
-    Outcome,
-    Phase,
-    Status,
-)
+from nova_node.core.model import Attempt, Durability, Failure, Fence, Outcome, Phase, Status
 from nova_node.core.placement import Worker
 from nova_node.core.retention import Retention, RetentionConfig
 from nova_node.core.retry import RetryPolicy, delay_s, gives_up, is_charged
 from nova_node.core.shards import Shards
-from nova_node.core.signals import (
-    Cancel,
-    Heard,
-    Pulled,
-    Resulted,
-    Submit,
-)
+from nova_node.core.signals import Cancel, Heard, Pulled, Resulted, Submit
+from nova_node.core.spending import Spending
 from nova_node.core.tasks import Batch, Task, Tasks, root_attempt
 from nova_node.core.timers import Timers
 
@@ -73,6 +44,8 @@ class SubmitAnswer(NamedTuple):
     tasks: int
 
 
+OWNER_DIED = Failure("lost", "its owner was restarted while it ran", retryable=True)
+
 SEQ_BITS = 32
 """Sequence numbers are incarnation << SEQ_BITS + n: live-only events of a former life, which no journal
 holds, never share a number with new ones."""
@@ -92,6 +65,7 @@ class Owner:
         self.tasks = tasks
         self.dispatch = Dispatch(rng)
         self.shards = Shards(self)
+        self.spending = Spending(self)
         self.draining = False
         #: results that came too late to count
         self.fenced = 0
@@ -99,26 +73,31 @@ class Owner:
         self.out = out
         self._config = config
         self._rng = rng
-        self._timers = Timers(tasks)
-        self._retention = Retention(tasks, config.retention)
+        self.timers = Timers(tasks)
+        self.retention = Retention(tasks, config.retention)
+        self.dead_letters = DeadLetters(self, config.unended_max)
 
     # ------------------------------------------------------------ accepting
 
-    def resume(self, now: float) -> None:
+    def take_up(self, now: float) -> None:
         """After replay: queue whatever had not ended."""
         for batch in self.tasks.batches.values():
             if not batch.unended:
-                self._retention.ended(batch)
+                self.retention.ended(batch)
         waiting: list[Task] = []
         for task in self.tasks.by_no.values():
+            if task.status is Status.RUNNING and task.children is None:
+                outcome = Outcome(task.no, task.attempt, Status.FAILED, None, OWNER_DIED, task.node)
+                fact = Retried(outcome, 0.0, False)
+                self.record(fact, task.batch.first, now, task.batch.journaled)
             if task.status is Status.BACKOFF:
-                self._timers.back_off(task)
+                self.timers.back_off(task)
             elif task.status is Status.WAITING and self.shards.wants(task):
                 waiting.append(task)
             if task.parent is None and task.status not in ENDED:
-                self._timers.expire(task)
+                self.timers.expire(task)
         self.dispatch.ready.extend(waiting)
-        self.shards.resume(now)
+        self.shards.take_up(now)
 
     def submit(self, signal: Submit, now: float) -> None:
         known = self.tasks.by_request.get(signal.request_id)
@@ -127,7 +106,8 @@ class Owner:
             self.out.append(Acknowledge(signal.token, answer))
             return
         most = self._config.unended_max
-        refusal = refuse(signal, known, self.tasks.unended, most, self.draining)
+        tasks = self.tasks
+        refusal = refuse(signal, known, tasks.unended, most, tasks.size_bytes, self.draining)
         if refusal is not None:
             self.out.append(Acknowledge(signal.token, refusal))
             return
@@ -139,10 +119,12 @@ class Owner:
     def accept(self, request_id: str, signal: Submit, now: float) -> Batch:
         first = self.tasks.next_no
         journaled = any(g.demand.durability is Durability.JOURNALED for g in signal.groups)
-        fact = Accepted(request_id, signal.groups, signal.mandate)
+        fact = Accepted(request_id, signal.groups, signal.mandate, signal.budget_uusd)
         self.record(fact, first, now, journaled)
         for no in range(first, self.tasks.next_no):
-            self._timers.expire(self.tasks.by_no[no])
+            task = self.tasks.by_no[no]
+            task.depth = signal.depth
+            self.timers.expire(task)
         return self.tasks.batches[first]
 
     def cancel(self, signal: Cancel, now: float) -> None:
@@ -171,12 +153,14 @@ class Owner:
         if task.status is Status.RUNNING and worker is not None and task.no in worker.owed:
             self.dispatch.settle(worker, task)
             self.out.append(Revoke(task.node, [Fence(task.no, task.attempt)]))
-        return Outcome(task.no, task.attempt, Status.CANCELLED, node=task.node)
+        used = self.spending.used(task)
+        return Outcome(task.no, task.attempt, Status.CANCELLED, node=task.node, usage=used)
 
     # ------------------------------------------------------------ placing
 
     def place(self, now: float) -> None:
         """Hand out all that there is room for."""
+        self.dispatch.wake_at = float("inf")
         if self.draining:
             return
         again = bool(self.dispatch.ready)
@@ -188,6 +172,8 @@ class Owner:
                     tasks = [t for t in tasks if t.parent is not None]
                 if tasks:
                     self._assign(worker, tasks, now)
+            if self.dispatch.broke:
+                self.spending.end_broke(now)
         recall = self.dispatch.recall(now)
         if recall is not None:
             self.out.append(Recall(recall[0].node, recall[1]))
@@ -196,24 +182,24 @@ class Owner:
         return worker.capabilities[task.demand.capability].splits
 
     def _assign(self, worker: Worker, tasks: list[Task], now: float) -> None:
+        """They are of one flow."""
+        batch = tasks[0].batch
         attempts: list[Attempt] = []
-        fences: dict[Batch, list[Fence]] = {}
-        batch, of_batch = tasks[0].batch, list[Fence]()
-        fences[batch] = of_batch
+        fences: list[Fence] = []
         for task in tasks:
-            if task.batch is not batch:
-                batch = task.batch
-                of_batch = fences.setdefault(batch, [])
             number = task.attempt + 1
-            of_batch.append(Fence(task.no, number))
+            fences.append(Fence(task.no, number))
             if task.parent is None:
                 attempts.append(root_attempt(task, number))
             else:
                 attempts.append(self.shards.attempt(task, number))
         self.dispatch.owe(worker, tasks)
-        for batch, of_batch in fences.items():
-            self.record(Assigned(worker.node, tuple(of_batch)), batch.first, now, False)
-        self.out.append(Assign(worker.node, attempts))
+        reserves = batch.purse is not None and batch.journaled
+        self.record(Assigned(worker.node, tuple(fences)), batch.first, now, reserves)
+        if reserves:
+            self.spending.hold(worker.node, attempts)
+        else:
+            self.out.append(Assign(worker.node, attempts))
 
     # ------------------------------------------------------------ judging
 
@@ -235,7 +221,8 @@ class Owner:
             self.finish(batch, outcomes, now)
         for outcome in bad:
             if task := self._settle(worker, outcome.no, outcome.attempt):
-                worker.failures += 1.0
+                if outcome.failure is None or not outcome.failure.retry_after_s:
+                    worker.failures += 1.0
                 self.failed(task, outcome, now)
         for cut in signal.cuts:
             if task := self._settle(worker, cut.no, cut.attempt):
@@ -261,7 +248,7 @@ class Owner:
         if value is not None and (value.blob is not None or value.pack is not None):
             value = value.held_by(node)
             if node != self.me and not self.shards.is_part(task):
-                self.out.append(Pull(task.no, task.attempt, value))
+                self.out.append(Pull(task.no, task.attempt, value, outcome.usage))
                 return
         done.setdefault(task.batch, []).append(
             Outcome(
@@ -273,6 +260,7 @@ class Owner:
                 node,
                 task.started_at,
                 outcome.elapsed_us,
+                outcome.usage,
             )
         )
 
@@ -282,7 +270,14 @@ class Owner:
             return
         status = Status.DONE if signal.failure is None else Status.FAILED
         outcome = Outcome(
-            task.no, task.attempt, status, signal.value, signal.failure, task.node, task.started_at
+            task.no,
+            task.attempt,
+            status,
+            signal.value,
+            signal.failure,
+            task.node,
+            task.started_at,
+            usage=signal.usage,
         )
         if signal.failure is None:
             self.finish(task.batch, [outcome], now)
@@ -295,7 +290,7 @@ class Owner:
             "internal", "the attempt gave neither value nor reason"
         )
         outcome = outcome._replace(node=task.node, started_at=task.started_at, value=None)
-        if self.shards.recover(task, failure, now):
+        if self.shards.recover(task, outcome, failure, now):
             return
         policy, charged = self._config.retry, is_charged(failure)
         tries = 1 + (task.failures if charged else task.losses)
@@ -303,9 +298,16 @@ class Owner:
             self.fail(task, outcome._replace(status=Status.FAILED), now)
             return
         not_before = now + delay_s(policy, tries, self._rng)
+        if failure.retry_after_s:
+            until = now + min(failure.retry_after_s, policy.pause_cap_s)
+            begin = self.dispatch.rest(task.node, task.demand, until, now)
+            not_before = begin + not_before - now if begin > now else 0.0
         retried = Retried(outcome, not_before, charged)
         self.record(retried, task.batch.first, now, task.batch.journaled)
-        self._timers.back_off(task)
+        if not_before:
+            self.timers.back_off(task)
+        else:
+            self.dispatch.ready.push(task, first=True)
 
     def fail(self, task: Task, outcome: Outcome, now: float) -> None:
         """Set a task aside for good; a shard takes its parent, and that its other shards, along."""
@@ -316,23 +318,22 @@ class Owner:
 
     def lost(self, worker: Worker, why: str, now: float) -> None:
         """A worker is gone: whatever it owes goes elsewhere at once."""
-        owed = list(worker.owed.values())
-        worker.owed.clear()
-        worker.owed_us, worker.owed_bytes = 0.0, 0
         failure = Failure("lost", f"node {worker.node} was lost: {why}", retryable=True)
-        for task in owed:
+        for task in worker.disown():
             if task.status is not Status.RUNNING or task.node != worker.node:
                 continue
             outcome = Outcome(
                 task.no, task.attempt, Status.FAILED, None, failure, worker.node, task.started_at
-            )
+            )._replace(usage=self.spending.used(task))
             if task.losses >= self._config.retry.max_losses:
                 self.fail(task, outcome, now)
             else:
                 self._requeue(task, outcome, now)
 
     def _requeue(self, task: Task, outcome: Outcome, now: float) -> None:
-        self.record(Retried(outcome, 0.0, False), task.batch.first, now, False)
+        batch = task.batch
+        spends = batch.purse is not None and batch.journaled
+        self.record(Retried(outcome, 0.0, False), batch.first, now, spends)
         self.dispatch.ready.push(task, urgent=True)
 
     def finish(self, batch: Batch, outcomes: list[Outcome], now: float) -> None:
@@ -344,7 +345,7 @@ class Owner:
             for task in [self.tasks.by_no[outcome.no] for outcome in outcomes]:
                 self.shards.ended(task, now)
         if not batch.unended and batch.first in self.tasks.batches:
-            self._retention.ended(batch)
+            self.retention.ended(batch)
 
     def heard(self, signal: Heard, now: float) -> None:
         worker = self.dispatch.workers.get(signal.node)
@@ -358,13 +359,13 @@ class Owner:
 
     @property
     def wake_at(self) -> float:
-        return self._timers.wake_at
+        return min(self.timers.wake_at, self.dispatch.wake_at)
 
     def tick(self, now: float) -> None:
-        for task in self._timers.rested(now):
+        for task in self.timers.rested(now):
             task.status = Status.WAITING
             self.dispatch.ready.push(task, first=True)
-        for task in self._timers.expired(now):
+        for task in self.timers.expired(now):
             self._expire(task, now)
 
     def _expire(self, task: Task, now: float) -> None:
@@ -386,12 +387,12 @@ class Owner:
 
     def forget(self, now: float) -> None:
         """Drop the oldest finished batches beyond what is kept, from memory and journal."""
-        dropped = self._retention.forget(now)
+        dropped = self.retention.forget(now)
         if dropped:
             self.out.append(Forget(dropped))
 
     def discard(self, batch: Batch) -> None:
-        self._retention.discard(batch)
+        self.retention.discard(batch)
 
     def owed(self) -> int:
         return sum(len(w.owed) for w in self.dispatch.workers.values())

@@ -22,7 +22,7 @@ class Right(StrEnum):
 
     #: see tasks, nodes and blobs, and that a node is well
     READ = "read"
-    #: hand in tasks and their blobs
+    #: hand in tasks and their blobs, requeue dead letters: a submitter its own, an admin all
     SUBMIT = "submit"
     #: end tasks: a submitter its own, an admin all
     CANCEL = "cancel"
@@ -52,6 +52,7 @@ METHODS: Mapping[str, Right] = {
     "/nova.v1.Tasks/Explain": Right.READ,
     "/nova.v1.Tasks/Logs": Right.READ,
     "/nova.v1.Tasks/Cancel": Right.CANCEL,
+    "/nova.v1.Tasks/Requeue": Right.SUBMIT,
     "/nova.v1.Blobs/Put": Right.SUBMIT,
     "/nova.v1.Blobs/Get": Right.READ,
     "/nova.v1.Metrics/Query": Right.READ,
@@ -62,6 +63,7 @@ METHODS: Mapping[str, Right] = {
     "/nova.v1.Nodes/Capabilities": Right.READ,
     "/nova.v1.Nodes/Status": Right.READ,
     "/nova.v1.Nodes/Drain": Right.OPERATE,
+    "/nova.v1.Nodes/Resume": Right.OPERATE,
     "/nova.v1.Mesh/Probe": Right.PEER,
     "/nova.v1.Mesh/ProbeVia": Right.PEER,
     "/nova.v1.Mesh/Sync": Right.PEER,
@@ -101,6 +103,8 @@ DEFAULT_RULES = (CapabilityRule("admin", "*"), CapabilityRule("submitter", "*"))
 
 RULE_LABELS_MAX = 16
 STARS_MAX = 4
+USES_MAX = 64
+_CAPABILITY = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_-]{0,62}")
 _PATTERN = re.compile(r"[a-z0-9_.*-]{1,127}")
 _LABEL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,62})=([A-Za-z0-9._/:@+-]{0,63})")
 
@@ -126,6 +130,50 @@ def parse_rule(text: str) -> CapabilityRule:
     if len(labels) > RULE_LABELS_MAX or not all(labels):
         raise _unreadable(text, "what follows the capability are no labels")
     return CapabilityRule(role, capability, tuple(sorted((m[1], m[2]) for m in labels if m)))
+
+
+# ---------------------------------------------------------------- what capabilities ask for
+
+Uses = Mapping[str, frozenset[str]]
+
+_PROMPTS = frozenset({"llm.chat"})
+
+USES: Uses = {
+    "code.solve": frozenset({"llm.chat", "python.run"}),
+    "llm.best": _PROMPTS,
+    "review.code": _PROMPTS,
+    "review.performance": _PROMPTS,
+    "review.security": _PROMPTS,
+    "write.docs": _PROMPTS,
+    "write.tests": _PROMPTS,
+}
+"""Which capabilities a capability that waits may ask the mesh for, with its submitter's rights."""
+
+
+def with_uses(texts: Iterable[str]) -> Uses:
+    """USES and more: "demo.plan core.echo text.wordcount" lets demo.plan ask for the others.
+    Raises Invalid."""
+    uses = dict(USES)
+    for text in texts:
+        asking, *asked = text.split()[:USES_MAX] or [""]
+        if not asked or not all(_CAPABILITY.fullmatch(each) for each in (asking, *asked)):
+            raise Invalid(
+                f"{text[:80]!a} does not tell what a capability asks for",
+                "write CAPABILITY CAPABILITY ..., as in: demo.plan core.echo text.wordcount",
+            )
+        uses[asking] = uses.get(asking, frozenset()).union(asked)
+    return uses
+
+
+def reached(uses: Uses, capability: str) -> frozenset[str]:
+    """All that it may come to while `capability` runs: what it asks for, and what that asks for."""
+    found: set[str] = set()
+    open_ = [capability]
+    while open_:
+        more = uses.get(open_.pop(), frozenset()) - found
+        found |= more
+        open_ += more
+    return frozenset(found)
 
 
 def _unreadable(text: str, why: str) -> Invalid:

@@ -33,10 +33,14 @@ class Retention:
             self._ended[batch.first] = batch
             self._kept += batch.size
 
-    def discard(self, batch: Batch) -> None:
-        """Drop a volatile batch that nobody will ask about."""
+    def reopened(self, batch: Batch) -> None:
+        """One of its tasks is about to be tried again."""
         if self._ended.pop(batch.first, None) is not None:
             self._kept -= batch.size
+
+    def discard(self, batch: Batch) -> None:
+        """Drop a volatile batch that nobody will ask about."""
+        self.reopened(batch)
         self._tasks.forget(batch)
 
     def forget(self, now: float) -> list[int]:

@@ -13,8 +13,11 @@ BLAMELESS = frozenset({"lost", "unavailable", "blob_unavailable"})
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
+    """`cap_s` bounds what this node chooses, `pause_cap_s` what whoever failed asks for."""
+
     base_s: float = 0.2
     cap_s: float = 300.0
+    pause_cap_s: float = 3600.0
     #: attempts lost with their node are not the task's fault, but they are not endless either
     max_losses: int = 10
 
@@ -26,8 +29,9 @@ def delay_s(policy: RetryPolicy, failures: int, rng: random.Random) -> float:
 
 
 def is_charged(failure: Failure) -> bool:
-    """Whether it counts against the task's attempts; else it counts as a loss."""
-    return failure.code not in BLAMELESS
+    """Whether it counts against the task's attempts; else, as when it was only asked to come back
+    later, it counts as a loss."""
+    return failure.code not in BLAMELESS and not failure.retry_after_s
 
 
 def gives_up(failure: Failure, failures: int, max_attempts: int) -> bool:

@@ -27,6 +27,7 @@ from nova_node.core.fanout import DEPTH_MAX, SHARDS_MAX, Fanout, shards_wanted
 from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import (
     NULL,
+    UNUSED,
     Attempt,
     Call,
     Cut,
@@ -39,7 +40,7 @@ from nova_node.core.model import (
     Status,
     Value,
 )
-from nova_node.core.tasks import Batch, Task, Tasks
+from nova_node.core.tasks import Batch, Task, Tasks, usage_of
 
 PATIENCE = 3
 """Failed tries of a merge to get its parts, before they are made again."""
@@ -117,7 +118,8 @@ class Shards:
         demand = replace(attempt.demand, durability=Durability.VOLATILE)
         no = self._books.tasks.next_no
         group = Group(demand, (Call(attempt.call.args),), attempt.blobs)
-        self._books.record(Accepted("", (group,), attempt.mandate), no, now, False)
+        fact = Accepted("", (group,), attempt.mandate, demand.allowance_uusd)
+        self._books.record(fact, no, now, False)
         parent = self._books.tasks.by_no[no]
         parent.depth = attempt.depth
         self._origins[no] = Origin(link, fence)
@@ -219,9 +221,9 @@ class Shards:
         if whole is not None:
             end = whole.outcome
             assert end is not None
-            self._books.finish(
-                parent.batch, [end._replace(no=parent.no, attempt=parent.attempt)], now
-            )
+            # what the child used is its own
+            outcome = end._replace(no=parent.no, attempt=parent.attempt, usage=None)
+            self._books.finish(parent.batch, [outcome], now)
             return
         due = fanout.due(done)
         if due is not None:
@@ -233,7 +235,7 @@ class Shards:
         assert failure is not None
         what = child.phase.name.lower() if child.phase is not Phase.RUN else "shard"
         failure = failure._replace(message=f"{what} {child.no}: {failure.message}")
-        end = outcome._replace(no=parent.no, attempt=parent.attempt, failure=failure)
+        end = outcome._replace(no=parent.no, attempt=parent.attempt, failure=failure, usage=None)
         self._books.end_tree(parent, end, now)
 
     def _report(self, root: Task) -> None:
@@ -243,7 +245,10 @@ class Shards:
         end = root.outcome
         assert end is not None
         self.closed.append(origin.link)
-        outcome = end._replace(no=origin.fence.no, attempt=origin.fence.attempt)
+        usage = usage_of(root)
+        if root.batch.purse is not None:
+            usage = (usage or UNUSED)._replace(spent_uusd=root.batch.purse.spent_uusd)
+        outcome = end._replace(no=origin.fence.no, attempt=origin.fence.attempt, usage=usage)
         self._books.out.append(Report(origin.link, [outcome]))
         self._books.discard(root.batch)
 
@@ -261,7 +266,7 @@ class Shards:
 
     # ------------------------------------------------------------ trouble
 
-    def recover(self, task: Task, failure: Failure, now: float) -> bool:
+    def recover(self, task: Task, end: Outcome, failure: Failure, now: float) -> bool:
         """A merge missed parts: those whose node is gone are made again, and after a few tries all
         that are blobs, since a node may have lost one. Whether that is under way."""
         if task.phase is not Phase.MERGE or failure.code != "blob_unavailable":
@@ -275,7 +280,8 @@ class Shards:
         if not lost or any(part.losses >= REMAKES_MAX for part in lost):
             return False
         self._fanouts[parent.no].withdrew(task)
-        books.finish(task.batch, [Outcome(task.no, task.attempt, Status.CANCELLED)], now)
+        given_up = Outcome(task.no, task.attempt, Status.CANCELLED, usage=end.usage)
+        books.finish(task.batch, [given_up], now)
         for part in lost:
             outcome = Outcome(part.no, part.attempt, Status.FAILED, None, failure, part.node)
             books.record(Retried(outcome, 0.0, False), task.batch.first, now, task.batch.journaled)
@@ -291,7 +297,7 @@ class Shards:
         """After replay: whether this waiting task is still of use."""
         return task.parent is None or task.parent.status not in ENDED
 
-    def resume(self, now: float) -> None:
+    def take_up(self, now: float) -> None:
         """After replay: take up every unfinished parent where it stood."""
         for parent in list(self._books.tasks.by_no.values()):
             if parent.children is not None and parent.status not in ENDED:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from nova_node.core.model import (
+    Anomaly,
     Attempt,
     Call,
     Card,
@@ -19,6 +20,7 @@ from nova_node.core.model import (
     Member,
     Outcome,
     Said,
+    Usage,
     Value,
 )
 
@@ -31,6 +33,10 @@ class Submit:
     request_id: str
     groups: tuple[Group, ...]
     mandate: Mandate | None = None
+    #: the most that its tasks may spend together; 0 = no limit
+    budget_uusd: int = 0
+    #: of what an attempt asked for: one more than that attempt's
+    depth: int = 0
 
     @property
     def submitter(self) -> str:
@@ -43,6 +49,14 @@ class Cancel:
 
     token: Any
     no: int
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """`token` comes back in Acknowledge, with a Status or a NovaError for each number."""
+
+    token: Any
+    nos: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +100,14 @@ class Pulled:
     attempt: int
     value: Value
     failure: Failure | None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What was appended before that Confirm is durable."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +182,8 @@ class SlotDied:
     slot: int
     key: int | None
     failure: Failure
+    #: what that attempt had used, where it is known
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +200,21 @@ class PeerSeen:
 
 @dataclass(frozen=True, slots=True)
 class DrainAsked:
-    pass
+    """Take nothing new, and say when all has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAsked:
+    """End the drain. `token` comes back in Acknowledge, with whether there was one."""
+
+    token: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """This node sees something odd in its own series: for watchers to know."""
+
+    anomaly: Anomaly
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +225,13 @@ class Tick:
 Signal = (
     Submit
     | Cancel
+    | Requeue
     | LinkUp
     | LinkDown
     | Granted
     | Resulted
     | Pulled
+    | Confirmed
     | Heard
     | OwnerUp
     | OwnerDown
@@ -203,5 +243,7 @@ Signal = (
     | CardFetched
     | PeerSeen
     | DrainAsked
+    | ResumeAsked
+    | Noticed
     | Tick
 )

@@ -10,16 +10,32 @@ from collections.abc import Iterable, Iterator
 
 from nova_node.core.events import (
     Accepted,
+    AnomalySeen,
     Assigned,
     Event,
     Finished,
     Grown,
     Output,
     PeerChanged,
+    Requeued,
     Retried,
 )
 from nova_node.core.lifecycle import ENDED, NEXT
-from nova_node.core.model import Attempt, BlobRef, Call, Demand, Mandate, Outcome, Phase, Status
+from nova_node.core.model import (
+    Attempt,
+    BlobRef,
+    Call,
+    Demand,
+    Mandate,
+    Outcome,
+    Phase,
+    Status,
+    Usage,
+)
+from nova_node.core.purse import Purse
+
+HISTORY_MAX = 128
+"""Attempts of a task before its latest requeue that are kept."""
 
 
 class Task:
@@ -44,6 +60,7 @@ class Task:
         "parent",
         "parts",
         "phase",
+        "requeued_at",
         "started_at",
         "status",
     )
@@ -70,8 +87,10 @@ class Task:
         self.started_at = 0.0
         self.cost_us = 0.0
         self.not_before = 0.0
+        #: when it was last given fresh attempts; 0 = never
+        self.requeued_at = 0.0
         self.outcome: Outcome | None = None
-        #: earlier attempts, bounded by max_attempts + max_losses
+        #: earlier attempts; those before a requeue are bounded by HISTORY_MAX
         self.history: list[Outcome] | None = None
 
     @property
@@ -92,6 +111,7 @@ class Batch:
         "first",
         "journaled",
         "mandate",
+        "purse",
         "request_id",
         "size_bytes",
         "unended",
@@ -105,6 +125,7 @@ class Batch:
         now: float,
         journaled: bool,
         mandate: Mandate | None = None,
+        budget_uusd: int = 0,
     ) -> None:
         self.first = first
         self.count = count
@@ -113,6 +134,8 @@ class Batch:
         self.ended_at = 0.0
         self.journaled = journaled
         self.mandate = mandate
+        #: None: there is no limit to what its tasks spend
+        self.purse = Purse(budget_uusd) if budget_uusd else None
         #: root tasks that have not ended
         self.unended = count
         #: of their arguments and results in memory
@@ -146,10 +169,29 @@ def root_attempt(task: Task, number: int) -> Attempt:
         task.call,
         (),
         False,
-        0,
+        task.depth,
         task.blobs,
         batch.mandate,
         batch.first,
+    )
+
+
+def usage_of(task: Task) -> Usage | None:
+    """What all its attempts used, and those of what grew from it, so far as they told."""
+    told = [o.usage for o in task.history or () if o.usage is not None]
+    if task.outcome is not None and task.outcome.usage is not None:
+        told.append(task.outcome.usage)
+    told += [usage for child in task.children or () if (usage := usage_of(child)) is not None]
+    if len(told) < 2:
+        return told[0] if told else None
+    models, caches = {usage.model for usage in told}, {usage.cache for usage in told}
+    spent = [usage.spent_uusd for usage in told]
+    return Usage(
+        models.pop() if len(models) == 1 else "",
+        sum(usage.input_tokens for usage in told),
+        sum(usage.output_tokens for usage in told),
+        None if None in spent else sum(uusd or 0 for uusd in spent),
+        caches.pop() if len(caches) == 1 else "",
     )
 
 
@@ -159,7 +201,7 @@ class Tasks:
         self.batches: dict[int, Batch] = {}
         self.by_request: dict[str, Batch] = {}
         self.next_no = 1
-        #: of root tasks, by how they ended since the journal began
+        #: of root tasks, by how they ended since the journal began; a requeued one is open again
         self.ended: dict[Status, int] = dict.fromkeys(ENDED, 0)
         #: root tasks that have not ended
         self.unended = 0
@@ -189,11 +231,15 @@ class Tasks:
                     task = self.by_no[no]
                     _move(task, Status.RUNNING)
                     task.node, task.attempt, task.started_at = node, attempt, event.time
+                    if task.batch.purse is not None:
+                        task.batch.purse.reserve(no, task.demand.allowance_uusd)
             case Retried():
                 self._retried(fact)
             case Grown():
                 self._grown(fact)
-            case Output() | PeerChanged():
+            case Requeued(nos):
+                self._requeued(nos, event.time)
+            case Output() | PeerChanged() | AnomalySeen():
                 pass
 
     def blob_ids(self) -> set[str]:
@@ -218,7 +264,13 @@ class Tasks:
     def _accepted(self, event: Event, fact: Accepted) -> None:
         count = sum(len(group.calls) for group in fact.groups)
         batch = Batch(
-            event.batch, count, fact.request_id, event.time, event.journaled, fact.mandate
+            event.batch,
+            count,
+            fact.request_id,
+            event.time,
+            event.journaled,
+            fact.mandate,
+            fact.budget_uusd,
         )
         no, by_no, size_bytes = event.batch, self.by_no, 0
         for demand, calls, blobs in fact.groups:
@@ -254,6 +306,8 @@ class Tasks:
     def _retried(self, fact: Retried) -> None:
         outcome = fact.outcome
         task = self.by_no[outcome.no]
+        if task.batch.purse is not None:
+            task.batch.purse.settle(outcome)
         _move(task, Status.BACKOFF if fact.not_before else Status.WAITING)
         task.attempt = max(task.attempt, outcome.attempt)
         task.not_before = fact.not_before
@@ -270,6 +324,10 @@ class Tasks:
 
     def _finished(self, outcomes: tuple[Outcome, ...], now: float) -> None:
         by_no, ended = self.by_no, self.ended
+        purse = by_no[outcomes[0].no].batch.purse if outcomes else None
+        if purse is not None:
+            for outcome in outcomes:
+                purse.settle(outcome)
         for outcome in outcomes:
             task = by_no[outcome.no]
             status = outcome.status
@@ -292,6 +350,30 @@ class Tasks:
                 batch.unended -= 1
                 if not batch.unended:
                     batch.ended_at = now
+
+    def _requeued(self, nos: tuple[int, ...], now: float) -> None:
+        for no in nos:
+            task = self.by_no[no]
+            _move(task, Status.WAITING)
+            if task.outcome is not None and task.outcome.attempt:
+                task.history = [*(task.history or ()), task.outcome][-HISTORY_MAX:]
+            task.outcome, task.node, task.started_at = None, "", 0.0
+            task.failures, task.losses = 0, 0
+            task.requeued_at = now
+            self._drop_children(task)
+            self.ended[Status.FAILED] -= 1
+            self.unended += 1
+            task.batch.unended += 1
+            task.batch.ended_at = 0.0
+
+    def _drop_children(self, task: Task) -> None:
+        """It grows anew. Their numbers are not given again."""
+        gone = {child.no for child in task.children or ()}
+        task.children = None
+        if gone:
+            task.batch.children = [no for no in task.batch.children if no not in gone]
+        for no in gone:
+            del self.by_no[no]
 
 
 def _move(task: Task, status: Status) -> None:

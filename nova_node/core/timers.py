@@ -27,8 +27,7 @@ class Timers:
         if task.demand.deadline_s:
             if len(self._deadlines) > 2 * self._tasks.unended + SLACK:
                 self._drop_ended()
-            at = task.batch.accepted_at + task.demand.deadline_s
-            heapq.heappush(self._deadlines, (at, task.no))
+            heapq.heappush(self._deadlines, (_due(task), task.no))
 
     def rested(self, now: float) -> Iterator[Task]:
         """Tasks whose backoff is over."""
@@ -41,7 +40,8 @@ class Timers:
         """Tasks past their deadline that have not ended."""
         while self._deadlines and self._deadlines[0][0] <= now:
             task = self._tasks.by_no.get(heapq.heappop(self._deadlines)[1])
-            if task is not None and task.status not in ENDED:
+            # a task that was requeued has a later one too
+            if task is not None and task.status not in ENDED and _due(task) <= now:
                 yield task
 
     def _drop_ended(self) -> None:
@@ -54,6 +54,10 @@ class Timers:
         return min(
             (heap[0][0] for heap in (self._backoffs, self._deadlines) if heap), default=float("inf")
         )
+
+
+def _due(task: Task) -> float:
+    return (task.requeued_at or task.batch.accepted_at) + task.demand.deadline_s
 
 
 def _is_open(task: Task | None) -> bool:

@@ -2,24 +2,23 @@
 
 Owners know this node by links: one per work stream, and LOCAL for the node's own owner. A link that
 breaks takes its attempts along, running ones too: their owner has already given them to others.
+Attempts that wait for others go to places, in a line of their own; all else goes to slots.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nova_node.core.cost import Cost
 from nova_node.core.effects import (
     Effect,
     Grant,
-    Kill,
     Relay,
     Report,
-    Run,
 )
 from nova_node.core.model import (
+    UNUSED,
     Attempt,
     Call,
     Credit,
@@ -31,12 +30,14 @@ from nova_node.core.model import (
     Said,
     Status,
 )
+from nova_node.core.places import Places
 from nova_node.core.signals import (
     Ran,
     SlotDied,
     Spoke,
     Work,
 )
+from nova_node.core.slots import Item, Link, Slots
 
 LOCAL = 0
 """The link of the node's own owner."""
@@ -44,7 +45,6 @@ LOCAL = 0
 OVERHEAD_US = 4.0
 """Of handing over an attempt, beside its run time."""
 
-CANCELLED = Failure("cancelled", "cancelled by its owner")
 NOT_SHARED = Failure(
     "not_permitted", "that node runs this for its own tasks only", "submit it to that node"
 )
@@ -53,6 +53,10 @@ NOT_SHARED = Failure(
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
     slots: int = 1
+    #: for attempts that wait; numbered after the slots
+    places: int = 0
+    #: capabilities that may ask for tasks while they run
+    asking: frozenset[str] = frozenset()
     #: expected work an owner may have here, per slot
     budget_us: int = 20_000
     #: expected work handed to a worker process at once
@@ -63,45 +67,12 @@ class WorkerConfig:
     wall_s: float = 0.0
 
 
-class Item:
-    """An attempt here, under this node's own number."""
-
-    __slots__ = ("attempt", "cancelled", "key", "link")
-
-    def __init__(self, key: int, link: int, attempt: Attempt) -> None:
-        self.key = key
-        self.link = link
-        self.attempt = attempt
-        self.cancelled = False
-
-
-class Slot:
-    __slots__ = ("doomed", "head_since", "items", "ready")
-
-    def __init__(self) -> None:
-        self.ready = False
-        #: handed over and not answered, in order; the first one runs
-        self.items: dict[int, Item] = {}
-        self.head_since = 0.0
-        #: the attempt that its process is being killed for
-        self.doomed = 0
-
-
-class Link:
-    __slots__ = ("adopted", "credit", "outstanding")
-
-    def __init__(self) -> None:
-        self.outstanding = 0
-        #: attempts that answered with shards, which the owner here sees through
-        self.adopted = 0
-        self.credit: Credit | None = None
-
-
 class Worker:
     def __init__(self, config: WorkerConfig, out: list[Effect]) -> None:
         self.draining = False
-        self.queue: deque[Item] = deque()
-        self.slots: dict[int, Slot] = {n: Slot() for n in range(config.slots)}
+        self.slots = Slots(range(config.slots), self._wall_s, out)
+        numbers = range(config.slots, config.slots + config.places)
+        self.places = Places(numbers, self._wall_s, out, config.asking)
         self.links: dict[int, Link] = {}
         #: attempts that answered with shards: (link, attempt, shards), for the owner here to adopt
         self.grown: list[tuple[int, Attempt, tuple[Call, ...]]] = []
@@ -111,6 +82,8 @@ class Worker:
         self.walls_s: dict[str, float] = {}
         #: capabilities for tasks of this node's own owner only
         self.local: frozenset[str] = frozenset()
+        #: capabilities whose attempts take a place
+        self.waiting: frozenset[str] = frozenset()
         self._next_key = 1
         self._costs: dict[str, Cost] = {}
 
@@ -123,32 +96,34 @@ class Worker:
     def link_down(self, link: int) -> None:
         if self.links.pop(link, None) is None:
             return
-        self.queue = deque(i for i in self.queue if i.link != link)
-        for number, slot in self.slots.items():
-            self._cancel_in_slot(number, slot, [i for i in slot.items.values() if i.link == link])
+        self.slots.leave(link)
+        self.places.leave(link)
         self._grant()
 
     def _grant(self) -> None:
         """Tell each owner its room; the room is shared among the owners that use it now."""
-        ready = sum(slot.ready for slot in self.slots.values())
         busy = sum(1 for link in self.links.values() if link.outstanding)
         for number, link in self.links.items():
             others = busy - (1 if link.outstanding else 0)
-            credit = self._credit(ready, 1 + others, link.adopted)
+            credit = self._credit(1 + others, link.adopted)
             if credit != link.credit:
                 link.credit = credit
                 self.out.append(Grant(number, credit))
 
-    def _credit(self, ready: int, owners: int, adopted: int) -> Credit:
+    def _credit(self, owners: int, adopted: int) -> Credit:
         """Adopted attempts take no room: they wait for others, which may need it."""
-        config = self._config
-        if self.draining or not ready:
+        config, ready, places = self._config, self.slots.ready, self.places.ready
+        if self.draining or not (ready or places):
             return Credit(0, 0, 0, 0)
+        places = max(1, places // owners) if places else 0
+        if not ready:
+            return Credit(0, 0, 0, config.bytes_max // owners, places)
         return Credit(
-            budget_us=config.budget_us * ready // owners,
-            min_items=max(1, 2 * ready // owners) + adopted,
-            max_items=max(2, config.items_max // owners) + adopted,
-            max_bytes=config.bytes_max // owners,
+            config.budget_us * ready // owners,
+            max(1, 2 * ready // owners) + adopted,
+            max(2, config.items_max // owners) + adopted,
+            config.bytes_max // owners,
+            places,
         )
 
     # ------------------------------------------------------------ taking work
@@ -157,12 +132,14 @@ class Worker:
         link = self.links.get(signal.link)
         if link is None:
             return
-        key, queue, number = self._next_key, self.queue, signal.link
+        number = signal.link
         attempts, refused = self._shared(signal) if self.local else (signal.attempts, ())
-        for attempt in attempts:
-            queue.append(Item(key, number, attempt))
-            key += 1
-        self._next_key = key
+        if self.waiting:
+            waiting = [a for a in attempts if a.demand.capability in self.waiting]
+            if waiting:
+                self._stand_in_line(waiting, number, self.places)
+                attempts = [a for a in attempts if a.demand.capability not in self.waiting]
+        self._stand_in_line(attempts, number, self.slots)
         if signal.attempts:
             was_idle = not link.outstanding
             link.outstanding += len(signal.attempts)
@@ -171,9 +148,18 @@ class Worker:
         if refused:
             self.report(number, refused)
         if signal.cancels:
-            self._cancel(signal.link, set(signal.cancels))
+            fences = set(signal.cancels)
+            cancelled = self.slots.cancel(number, fences) + self.places.cancel(number, fences)
+            self._settle(number, cancelled)
         if signal.recall:
-            self._give_back(signal.link, signal.recall)
+            self._give_back(self.slots, number, signal.recall)
+
+    def _stand_in_line(self, attempts: Sequence[Attempt], link: int, kind: Slots) -> None:
+        key, queue = self._next_key, kind.queue
+        for attempt in attempts:
+            queue.append(Item(key, link, attempt))
+            key += 1
+        self._next_key = key
 
     def _shared(self, signal: Work) -> tuple[Sequence[Attempt], Sequence[Outcome]]:
         """The attempts that may come on this link, and the ends of those that may not."""
@@ -181,14 +167,18 @@ class Worker:
             return signal.attempts, ()
         theirs = [a for a in signal.attempts if a.demand.capability not in self.local]
         ours = [a for a in signal.attempts if a.demand.capability in self.local]
-        return theirs, [Outcome(a.no, a.attempt, Status.FAILED, None, NOT_SHARED) for a in ours]
+        return theirs, [
+            Outcome(a.no, a.attempt, Status.FAILED, None, NOT_SHARED, usage=UNUSED) for a in ours
+        ]
 
     def feed(self, now: float) -> None:
-        """Hand queued attempts to slots that have room."""
-        queue = self.queue
+        """Hand queued attempts to slots that have room, and to places."""
+        if self.places.queue:
+            self.places.feed(now)
+        queue = self.slots.queue
         if not queue:
             return
-        ready = [(n, s) for n, s in self.slots.items() if s.ready]
+        ready = [(n, s) for n, s in self.slots.all.items() if s.ready]
         ready.sort(key=lambda pair: len(pair[1].items))
         for number, slot in ready:
             if not queue:
@@ -205,23 +195,23 @@ class Worker:
                 budget -= cost
                 batch.append(queue.popleft())
             if batch:
-                if not slot.items:
-                    slot.head_since = now
-                for item in batch:
-                    slot.items[item.key] = item
-                self.out.append(Run(number, [i.key for i in batch], [i.attempt for i in batch]))
+                self.slots.hand(number, batch, now)
 
     def _cost(self, attempt: Attempt) -> float:
         cost = self._costs.get(attempt.demand.capability)
         return cost.cautious_us if cost is not None else self._config.slot_budget_us
 
+    def _kind(self, number: int) -> Slots:
+        """Whether the number is of a slot or of a place."""
+        return self.slots if number < self._config.slots else self.places
+
     # ------------------------------------------------------------ answering
 
     def ran(self, signal: Ran, now: float) -> None:
-        slot = self.slots[signal.slot]
+        kind = self._kind(signal.slot)
         outcomes: dict[int, list[Outcome]] = {}
         cuts: dict[int, list[Cut]] = {}
-        items, costs = slot.items, self._costs
+        items, costs = kind.all[signal.slot].items, self._costs
         for key, outcome, shards in signal.results:
             item = items.pop(key, None)
             if item is None or item.cancelled:
@@ -240,10 +230,7 @@ class Worker:
                 cuts.setdefault(item.link, []).append(cut)
             else:
                 self.grown.append((item.link, attempt, shards))
-        slot.head_since = now
-        head = next(iter(items.values()), None)
-        if head is not None and head.cancelled and slot.ready:
-            self._kill(signal.slot, slot, CANCELLED)
+        kind.answered(signal.slot, now)
         for link in outcomes.keys() | cuts.keys():
             self.report(link, outcomes.get(link, ()), cuts=cuts.get(link, ()))
 
@@ -271,7 +258,7 @@ class Worker:
                 self._grant()
 
     def spoke(self, signal: Spoke) -> None:
-        item = self.slots[signal.slot].items.get(signal.key)
+        item = self._kind(signal.slot).all[signal.slot].items.get(signal.key)
         if item is not None and not item.cancelled:
             attempt = item.attempt
             said = Said(attempt.no, attempt.attempt, signal.stderr, signal.text)
@@ -280,46 +267,17 @@ class Worker:
     # ------------------------------------------------------------ slots
 
     def slot_ready(self, number: int) -> None:
-        self.slots[number].ready = True
+        self._kind(number).begin(number)
         self._grant()
 
     def slot_died(self, signal: SlotDied) -> None:
-        """Only the attempt that ran is charged; what stood behind it goes back to the queue's head.
-        When another had its turn before the kill reached the process, that one is innocent."""
-        slot = self.slots[signal.slot]
-        slot.ready = False
-        items, slot.items = slot.items, {}
-        doomed, slot.doomed = slot.doomed, 0
-        # nothing ran (None): the kill met an attempt that still waited for its inputs
-        ran = signal.key if signal.key is not None else doomed
-        guilty = items.pop(ran, None) if doomed in (0, ran) else None
-        for item in reversed(items.values()):
-            if not item.cancelled:
-                self.queue.appendleft(item)
-        if guilty is not None and not guilty.cancelled:
-            attempt = guilty.attempt
-            outcome = Outcome(attempt.no, attempt.attempt, Status.FAILED, None, signal.failure)
+        """Only the attempt that ran is charged."""
+        guilty = self._kind(signal.slot).died(signal)
+        if guilty is not None:
+            no, attempt = guilty.attempt.no, guilty.attempt.attempt
+            outcome = Outcome(no, attempt, Status.FAILED, None, signal.failure, usage=signal.usage)
             self.report(guilty.link, [outcome])
         self._grant()
-
-    @property
-    def wake_at(self) -> float:
-        return min(
-            (self._wall_end(s) for s in self.slots.values() if s.items), default=float("inf")
-        )
-
-    def tick(self, now: float) -> None:
-        """Kill what ran past its wall-clock limit."""
-        for number, slot in self.slots.items():
-            if slot.ready and slot.items and self._wall_end(slot) <= now:
-                wall_s = self._wall_s(next(iter(slot.items.values())).attempt)
-                failure = Failure(
-                    "wall_limit",
-                    f"ran longer than its limit of {wall_s:g} s and was killed",
-                    "raise the limit, or split the work",
-                    retryable=True,
-                )
-                self._kill(number, slot, failure)
 
     def _wall_s(self, attempt: Attempt) -> float:
         demand = attempt.demand
@@ -327,72 +285,42 @@ class Worker:
             demand.limits.wall_s or self.walls_s.get(demand.capability, 0.0) or self._config.wall_s
         )
 
-    def _wall_end(self, slot: Slot) -> float:
-        wall_s = self._wall_s(next(iter(slot.items.values())).attempt)
-        return slot.head_since + wall_s if wall_s and slot.ready else float("inf")
+    @property
+    def wake_at(self) -> float:
+        return min(self.slots.wake_at, self.places.wake_at)
 
-    def _kill(self, number: int, slot: Slot, failure: Failure) -> None:
-        """End the process of what runs there now."""
-        slot.ready = False
-        slot.doomed = next(iter(slot.items))
-        self.out.append(Kill(number, failure))
+    def tick(self, now: float) -> None:
+        self.slots.tick(now)
+        self.places.tick(now)
 
     # ------------------------------------------------------------ giving up work
 
-    def _cancel(self, link: int, fences: set[Fence]) -> None:
-        kept: deque[Item] = deque()
-        cancelled = 0
-        for item in self.queue:
-            if item.link == link and Fence(item.attempt.no, item.attempt.attempt) in fences:
-                cancelled += 1
-            else:
-                kept.append(item)
-        self.queue = kept
-        for number, slot in self.slots.items():
-            hit = [
-                i
-                for i in slot.items.values()
-                if i.link == link and Fence(i.attempt.no, i.attempt.attempt) in fences
-            ]
-            cancelled += self._cancel_in_slot(number, slot, hit)
-        self._settle(link, cancelled)
-
-    def _cancel_in_slot(self, number: int, slot: Slot, hit: Iterable[Item]) -> int:
-        """Mark as cancelled; if one of them runs now, its process is killed."""
-        running = next(iter(slot.items.values()), None)
-        count = 0
-        for item in hit:
-            count += not item.cancelled
-            item.cancelled = True
-            if item is running and slot.ready:
-                self._kill(number, slot, CANCELLED)
-        return count
-
-    def _give_back(self, link: int, count: int) -> None:
-        """Return up to `count` attempts of this owner that have not started, the latest first."""
-        returned: list[Fence] = []
-        kept: list[Item] = []
-        while self.queue and len(returned) < count:
-            item = self.queue.pop()
-            if item.link == link:
-                returned.append(Fence(item.attempt.no, item.attempt.attempt))
-            else:
-                kept.append(item)
-        self.queue.extend(reversed(kept))
+    def _give_back(self, kind: Slots, link: int, count: int) -> None:
+        returned = kind.give_back(link, count)
         if returned:
             self.report(link, returned=returned)
 
     def drain(self) -> None:
         """Take nothing more; give back what has not started."""
         self.draining = True
-        for link in list(self.links):
-            self._give_back(link, len(self.queue))
+        for kind in (self.slots, self.places):
+            for link in list(self.links):
+                self._give_back(kind, link, len(kind.queue))
+        self._grant()
+
+    def resume(self) -> None:
+        self.draining = False
         self._grant()
 
     @property
     def slots_free(self) -> int:
-        return sum(1 for s in self.slots.values() if s.ready and not s.items)
+        return sum(1 for s in self.slots.all.values() if s.ready and not s.items)
+
+    @property
+    def held(self) -> int:
+        """Attempts in slots and places."""
+        return self.slots.held + self.places.held
 
     @property
     def is_idle(self) -> bool:
-        return not self.queue and not any(s.items for s in self.slots.values())
+        return self.slots.is_idle and self.places.is_idle

@@ -13,6 +13,8 @@ class Host(Protocol):
 
     card: Card
     data_dir: str
+    #: it was told to stop
+    is_leaving: bool
 
     def lag_ms(self) -> float: ...
     def stop(self) -> None: ...

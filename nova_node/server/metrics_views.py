@@ -39,6 +39,8 @@ def load_view(origin: pb.Origin, recent: Recent, dropped: int) -> pb.Load:
             elapsed_s=rate.elapsed_s,
             elapsed_max_s=rate.elapsed_max_s,
         )
+    for pool in sample.pools:
+        view.pools.add(**pool._asdict())
     latest = list(recent.samples)[-SPARK_SECONDS:]
     view.recent_rate.extend([_rate(each) for each in latest])
     view.recent_queued.extend([each.gauges.queued for each in latest])

@@ -13,11 +13,12 @@ from nova_proto.v1.nodes_pb2_grpc import NodesServicer
 from nova_node.adapters.grpc_settings import abort
 from nova_node.adapters.wire_checks import check_seconds
 from nova_node.adapters.wire_members import capability_to_pb
-from nova_node.core.errors import NovaError
+from nova_node.core.errors import NovaError, Refused
 from nova_node.core.membership import skew
 from nova_node.core.model import Status
 from nova_node.core.signals import (
     DrainAsked,
+    ResumeAsked,
 )
 from nova_node.ports import Blobs, Clock, Journal
 from nova_node.runtime import Runtime
@@ -49,6 +50,8 @@ class NodesService(NodesServicer):
         self._incarnation = incarnation
         self._audited = audited
         self._began = clock.now()
+        #: set and replaced when drains are ended
+        self._resumed = asyncio.Event()
 
     async def List(self, request: Any, context: Any) -> nodes_pb2.ListNodesReply:
         reply = nodes_pb2.ListNodesReply(mesh=self._mesh)
@@ -90,11 +93,12 @@ class NodesService(NodesServicer):
     async def Status(self, request: Any, context: Any) -> nodes_pb2.NodeStatus:
         tasks = self._runtime.engine.tasks
         running = min(tasks.unended, self._runtime.engine.owner.owed())
+        waiting = tasks.unended - running
         journal_bytes = await asyncio.to_thread(self._journal.size_bytes)
         blob_bytes = await asyncio.to_thread(self._blobs.size_bytes)
         return nodes_pb2.NodeStatus(
             node=self._self_view(),
-            waiting=tasks.unended - running,
+            waiting=waiting,
             running=running,
             done=tasks.ended[Status.DONE],
             failed=tasks.ended[Status.FAILED],
@@ -116,13 +120,31 @@ class NodesService(NodesServicer):
             await abort(context, error)
         self._audited.note(context, "drain", self._runtime.engine.me)
         self._runtime.post(DrainAsked())
+        resumed = self._resumed
+        ends = [asyncio.create_task(e.wait()) for e in (self._runtime.drained, resumed)]
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._runtime.drained.wait()
-        except TimeoutError:
-            pass
+            await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
         engine = self._runtime.engine
-        left = sum(len(slot.items) for slot in engine.worker.slots.values()) + engine.owner.owed()
-        if not request.stay:
+        left = engine.worker.held + engine.owner.owed()
+        if not request.stay and not resumed.is_set():
             self._host.stop()
-        return nodes_pb2.DrainReply(left_running=left)
+        return nodes_pb2.DrainReply(left_running=left, resumed=resumed.is_set())
+
+    async def Resume(self, request: nodes_pb2.ResumeRequest, context: Any) -> nodes_pb2.ResumeReply:
+        if self._host.is_leaving:
+            await abort(context, Refused("this node was told to stop", "start it again"))
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def token(said: bool) -> None:
+            if not answer.done():
+                answer.set_result(said)
+
+        self._runtime.post(ResumeAsked(token))
+        was_draining = await answer
+        resumed, self._resumed = self._resumed, asyncio.Event()
+        resumed.set()
+        self._audited.note(context, "resume", self._runtime.engine.me)
+        return nodes_pb2.ResumeReply(was_draining=was_draining)

@@ -15,7 +15,7 @@ import grpc.aio
 from nova_proto.v1 import tasks_pb2
 
 from nova_node.adapters.wire import failure_to_pb, groups_from_pb
-from nova_node.adapters.wire_checks import check_request
+from nova_node.adapters.wire_checks import check_number, check_request
 from nova_node.adapters.wire_events import event_to_pb
 from nova_node.core.errors import NovaError, Refused
 from nova_node.core.events import (
@@ -189,11 +189,13 @@ def read_submit(
     Raises Invalid, or Refused when it is not signed for this node by that caller."""
     groups = groups_from_pb(request.groups)
     request_id = check_request(request.request_id)
+    budget_uusd = check_number(request.budget_uusd, "the budget")
     if mandates is None:
-        return Submit(token, request_id, groups)
+        return Submit(token, request_id, groups, None, budget_uusd)
     if name is None:
         raise Refused("nobody hands this submit in", "show a certificate of this mesh")
-    return Submit(token, request_id, groups, mandates.check_submit(request, groups, name))
+    mandate = mandates.check_submit(request, groups, name)
+    return Submit(token, request_id, groups, mandate, budget_uusd)
 
 
 async def catch_up(

@@ -14,6 +14,7 @@ from nova_proto.v1.tasks_pb2_grpc import TasksServicer
 
 from nova_node.adapters.grpc_settings import abort, from_rpc
 from nova_node.adapters.peers_grpc import Stubs
+from nova_node.adapters.wire import failure_to_pb
 from nova_node.adapters.wire_events import event_to_pb
 from nova_node.core.errors import Invalid, NotFound, NovaError, Refused
 from nova_node.core.events import (
@@ -26,6 +27,7 @@ from nova_node.core.model import TAG_LENGTH, Status, task_id
 from nova_node.core.owner import SubmitAnswer
 from nova_node.core.signals import (
     Cancel,
+    Requeue,
     Submit,
 )
 from nova_node.core.tasks import Task
@@ -33,6 +35,7 @@ from nova_node.ports import Clock, Journal
 from nova_node.runtime import Runtime
 from nova_node.server.audited import UNAUDITED, Audited
 from nova_node.server.caller import caller
+from nova_node.server.listing import list_children, list_tasks
 from nova_node.server.session import REPLY_BYTES_MAX, Session, catch_up, read_submit
 from nova_node.server.views import explanation_view, task_view
 from nova_node.watch import Backlog, size_bytes_of
@@ -44,8 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("nova.server")
 
-LIST_MAX = 1_000
-LIST_DEFAULT = 100
+REQUEUE_MAX = 1_000
 FORWARD_TIMEOUT_S = 5.0
 LOG_LINES_A_REPLY = 256
 
@@ -189,6 +191,36 @@ class TasksService(TasksServicer):
         reply.status = status  # pyright: ignore[reportAttributeAccessIssue]
         return reply
 
+    async def Requeue(
+        self, request: tasks_pb2.RequeueRequest, context: Any
+    ) -> tasks_pb2.RequeueReply:
+        ids, name = list(dict.fromkeys(request.ids)), caller(context)
+        reply = tasks_pb2.RequeueReply()
+        try:
+            nos, peer = self._locate_all(ids)
+            if peer is not None:
+                if name is not None:
+                    raise _not_here(ids[0])
+                return await peer.tasks.Requeue(request, timeout=FORWARD_TIMEOUT_S)
+            if name is not None:
+                for no in nos:
+                    if (task := self._runtime.engine.tasks.by_no.get(no)) is not None:
+                        _check_own(task, name)
+            answers: list[Status | NovaError] = await self._ask(lambda token: Requeue(token, nos))
+        except NovaError as error:
+            self._audited.refused(context, "/nova.v1.Tasks/Requeue", error)
+            await abort(context, error)
+        except grpc.aio.AioRpcError as error:
+            await abort(context, from_rpc(error, "the owner"))
+        for id_, answer in zip(ids, answers, strict=True):
+            said = reply.tasks.add(id=id_)
+            if isinstance(answer, NovaError):
+                failure_to_pb(answer.failure(), said.error)
+            else:
+                said.status = answer  # pyright: ignore[reportAttributeAccessIssue]
+                self._audited.note(context, "requeue", id_)
+        return reply
+
     async def Explain(
         self, request: tasks_pb2.ExplainRequest, context: Any
     ) -> tasks_pb2.Explanation:
@@ -207,66 +239,51 @@ class TasksService(TasksServicer):
 
     def _find(self, id_: str) -> tuple[Task | None, Stubs | None]:
         """The task, or where to ask for it. Raises Invalid or NotFound."""
+        no, peer = self._locate(id_)
+        if peer is not None:
+            return None, peer
+        task = self._runtime.engine.tasks.by_no.get(no)
+        if task is None:
+            raise NotFound(f"no task {id_}", "it may be too old to be kept; see `nova tasks`")
+        return task, None
+
+    def _locate_all(self, ids: Sequence[str]) -> tuple[list[int], Stubs | None]:
+        """The numbers of tasks of one owner, and that owner unless it is this node. Raises Invalid
+        or NotFound."""
+        if not 1 <= len(ids) <= REQUEUE_MAX:
+            raise Invalid(f"{len(ids)} ids", f"name 1 to {REQUEUE_MAX:,} tasks at a time")
+        if len({id_.rpartition("-")[0] for id_ in ids}) > 1:
+            raise Invalid("these tasks have several owners", "ask for the tasks of one at a time")
+        places = [self._locate(id_) for id_ in ids]
+        return [no for no, _ in places], places[0][1]
+
+    def _locate(self, id_: str) -> tuple[int, Stubs | None]:
+        """A task's number, and its owner unless that is this node. Raises Invalid or NotFound."""
         tag, dash, number = id_.rpartition("-")
         if not dash or len(tag) != TAG_LENGTH or not _NUMBER.fullmatch(number):
             raise Invalid(f"not a task id: {id_[:80]!r}", "an id looks like k7q2m9xd-42")
         if tag == self._me[:TAG_LENGTH]:
-            task = self._runtime.engine.tasks.by_no.get(int(number))
-            if task is None:
-                raise NotFound(f"no task {id_}", "it may be too old to be kept; see `nova tasks`")
-            return task, None
+            return int(number), None
         for seen in self._runtime.membership.members.values():
             if seen.member.node.startswith(tag):
-                return None, self._stubs(seen.member.address)
+                return int(number), self._stubs(seen.member.address)
         raise NotFound(f"no node {tag} is known, so no task {id_}", "see `nova nodes`")
 
     # ------------------------------------------------------------ lists and logs
 
     async def List(self, request: tasks_pb2.ListRequest, context: Any) -> tasks_pb2.ListReply:
-        limit = min(request.limit or LIST_DEFAULT, LIST_MAX)
-        reply = self._list_here(request, limit)
-        if not request.local_only:
-            await self._list_elsewhere(request, reply, limit)
-        return reply
-
-    def _list_here(self, request: tasks_pb2.ListRequest, limit: int) -> tasks_pb2.ListReply:
-        statuses = frozenset(request.statuses)
-        reply = tasks_pb2.ListReply()
-        for task in reversed(self._runtime.engine.tasks.by_no.values()):
-            if (
-                (request.children or task.parent is None)
-                and (not statuses or task.status in statuses)
-                and request.capability in ("", task.demand.capability)
-            ):
-                reply.total += 1
-                if len(reply.tasks) < limit:
-                    reply.tasks.append(task_view(self._me, task, full=False))
-        return reply
-
-    async def _list_elsewhere(
-        self, request: tasks_pb2.ListRequest, reply: tasks_pb2.ListReply, limit: int
-    ) -> None:
-        ask = tasks_pb2.ListRequest()
-        ask.CopyFrom(request)
-        ask.local_only = True
-        peers = [m for m in self._runtime.membership.alive() if m.node != self._me]
-        answers = await asyncio.gather(
-            *(self._list_at(member.address, ask) for member in peers),
-            return_exceptions=True,
-        )
-        tasks = list(reply.tasks)
-        for member, answer in zip(peers, answers, strict=True):
-            if isinstance(answer, BaseException):
-                reply.missing.append(member.node)
-            else:
-                tasks.extend(answer.tasks)
-                reply.total += answer.total
-        tasks.sort(key=lambda t: t.accepted_at, reverse=True)
-        del reply.tasks[:]
-        reply.tasks.extend(tasks[:limit])
-
-    async def _list_at(self, address: str, ask: tasks_pb2.ListRequest) -> tasks_pb2.ListReply:
-        return await self._stubs(address).tasks.List(ask, timeout=FORWARD_TIMEOUT_S)
+        if not request.parent:
+            return await list_tasks(self._runtime, self._stubs, request)
+        try:
+            task, peer = self._find(request.parent)
+            if peer is not None:
+                return await peer.tasks.List(request, timeout=FORWARD_TIMEOUT_S)
+            assert task is not None
+            return list_children(self._runtime, task, request)
+        except NovaError as error:
+            await abort(context, error)
+        except grpc.aio.AioRpcError as error:
+            await abort(context, from_rpc(error, "the owner"))
 
     async def Logs(
         self, request: tasks_pb2.LogsRequest, context: Any
@@ -323,7 +340,7 @@ class TasksService(TasksServicer):
 
 def _not_here(id_: str) -> Refused:
     """The owner has to see who asks, not who passes it on."""
-    return Refused(f"another node owns task {id_}", "ask its owner: `nova cancel` and the SDK do")
+    return Refused(f"another node owns task {id_}", "ask its owner: `nova` and the SDK do")
 
 
 def _check_own(task: Task, name: Name) -> None:
@@ -332,7 +349,7 @@ def _check_own(task: Task, name: Name) -> None:
     if name.role != "admin" and name.short != submitter:
         raise Refused(
             f"task {task.no} is of {submitter or 'nobody'}, not of {name.short}",
-            "ask its submitter or an admin to cancel it",
+            "ask its submitter or an admin",
             "forbidden",
         )
 

@@ -7,10 +7,11 @@ from nova_proto.v1 import nodes_pb2, tasks_pb2
 from nova_node.adapters.wire import call_to_pb, failure_to_pb, value_to_pb
 from nova_node.adapters.wire_demand import demand_to_pb
 from nova_node.adapters.wire_members import card_to_pb, member_to_pb
+from nova_node.adapters.wire_models import usage_to_pb
 from nova_node.core.explain import Explanation, words
 from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import Card, Member, Outcome, Status, task_id
-from nova_node.core.tasks import Task
+from nova_node.core.tasks import Task, usage_of
 
 CHILDREN_SHOWN_MAX = 1_000
 
@@ -23,12 +24,14 @@ def task_view(owner: str, task: Task, full: bool) -> tasks_pb2.TaskView:
         accepted_at=task.batch.accepted_at,
         node=task.node,
         submitter=task.batch.submitter,
+        request_id=task.batch.request_id,
     )
     view.status = task.status  # pyright: ignore[reportAttributeAccessIssue]
     view.phase = task.phase  # pyright: ignore[reportAttributeAccessIssue]
     demand_to_pb(task.demand, view.demand)
     if task.parent is not None:
         view.parent = task_id(owner, task.parent.no)
+        view.parts.extend([task_id(owner, no) for no in task.parts])
     if task.children is not None:
         view.children_total = len(task.children)
         view.children_done = sum(1 for c in task.children if c.status is Status.DONE)
@@ -47,6 +50,13 @@ def task_view(owner: str, task: Task, full: bool) -> tasks_pb2.TaskView:
             task.no, task.attempt, Status.RUNNING, None, None, task.node, task.started_at
         )
         _attempt(running, view)
+    usage, purse = usage_of(task), task.batch.purse
+    if usage is not None:
+        usage_to_pb(usage, view.usage)
+    if purse is not None:
+        view.budget.limit_uusd = purse.limit_uusd
+        view.budget.spent_uusd = purse.spent_uusd
+        view.budget.reserved_uusd = purse.reserved_uusd
     if full:
         _add_rest(owner, task, view)
     return view
@@ -70,6 +80,8 @@ def _attempt(outcome: Outcome, view: tasks_pb2.TaskView) -> None:
         pb.ended_at = outcome.started_at + outcome.elapsed_us / 1e6
     if outcome.failure is not None:
         failure_to_pb(outcome.failure, pb.error)
+    if outcome.usage is not None:
+        usage_to_pb(outcome.usage, pb.usage)
 
 
 def explanation_view(

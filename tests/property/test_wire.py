@@ -215,6 +215,9 @@ def refused(message: Message, from_pb: Callable[[Any], Any]) -> Invalid:
         {"labels": {"": "x"}},
         {"labels": {"x": "\x00"}},
         {"shards": 100_001},
+        {"prefers": [{"name": "x"}] * 65},
+        {"prefers": [{"name": "", "value": "yes"}]},
+        {"allowance_uusd": 2**63},
     ],
     ids=str,
 )

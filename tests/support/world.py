@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from support.world_checks import Checks, unrest
-from support.world_clients import Clients
+from support.world_clients import Clients, Owner
 from support.world_clock import START, Clock, Violation
 from support.world_faults import Faults
 from support.world_net import Net
@@ -39,15 +39,22 @@ class Run(NamedTuple):
 
 
 class World:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, deeds: bool = False, money: bool = False) -> None:
+        """`deeds`: people requeue dead letters and end drains. `money`: some batches have a budget, and
+        nodes have places."""
+        self._deeds, self._money = deeds, money
         self.clock = clock = Clock(seed)
         rng = clock.rng
         self.net = Net(clock)
         self.works = Works(rng)
         jobs: dict[str, Job] = {}
         self.checks = Checks(self.works, jobs)
+        self.works.spend = self.checks.spend
         count = rng.choice((2, 3, 3, 3, 4))
         kept = rng.choice((10, 50_000))
+        if money:
+            # a request that is forgotten before its client has the answer is done twice, and paid twice
+            kept = 50_000
         self.nodes = [
             SimNode(
                 number,
@@ -57,16 +64,22 @@ class World:
                 self.checks,
                 EngineConfig(
                     OwnerConfig(retention=RetentionConfig(kept_max=kept, kept_s=3.0)),
-                    WorkerConfig(slots=rng.randint(1, 3), items_max=32),
+                    WorkerConfig(
+                        slots=rng.randint(1, 3),
+                        places=rng.randint(1, 4) if money else 0,
+                        items_max=32,
+                    ),
                 ),
                 (("zone", f"z{number % 2}"),),
             )
             for number in range(1, count + 1)
         ]
         labels = [("zone", "z0"), ("zone", "z1")]
-        self.clients = Clients(clock, list(self.nodes), labels, self.checks.acknowledged)
+        owners: list[Owner] = [*self.nodes]
+        self.clients = Clients(clock, owners, labels, self.checks.acknowledged, money)
+        self.checks.tickets = self.clients.tickets
         self.clients.jobs = jobs
-        self.faults = Faults(clock, self.net, self.nodes)
+        self.faults = Faults(clock, self.net, self.nodes, deeds)
 
     def play(self) -> None:
         clock, rng = self.clock, self.clock.rng
@@ -75,6 +88,11 @@ class World:
         for _ in range(rng.randint(8, 30)):
             self.clients.submit_later(rng.uniform(0.0, FAULTS_S))
         self.faults.plan(rng.randint(0, 10), FAULTS_S)
+        if self._money:
+            self.faults.crash_some(6, FAULTS_S)
+        if self._deeds:
+            for share in (0.2, 0.4, 0.6, 0.8, 1.0):
+                self.clients.requeue_later(share * FAULTS_S)
         clock.run(FAULTS_S)
         self.faults.end()
         self._come_to_rest()
@@ -100,9 +118,9 @@ class World:
         return "; ".join(f"node {number}: {what}" for number, what in told if what)
 
 
-def simulate(seed: int) -> Run:
+def simulate(seed: int, deeds: bool = False, money: bool = False) -> Run:
     """Never raises: whatever went wrong is told in the answer."""
-    world = World(seed)
+    world = World(seed, deeds, money)
     error = ""
     try:
         world.play()

@@ -22,8 +22,9 @@ from nova_node.core.owner import Owner
 from nova_node.core.placement import Worker as Peer
 from nova_node.core.shards import Shards
 from nova_node.core.signals import Resulted, SlotDied
+from nova_node.core.slots import Item, Slots
 from nova_node.core.tasks import Task, Tasks
-from nova_node.core.worker import Item, Slot, Worker
+from nova_node.core.worker import Worker
 
 Patch = pytest.MonkeyPatch
 
@@ -197,40 +198,42 @@ def keep_owed_on_cancel(patch: Patch) -> None:
 
 @bug
 def charge_the_innocent(patch: Patch) -> None:
-    def died(self: Worker, signal: SlotDied) -> None:
-        slot = self.slots[signal.slot]
-        slot.ready, slot.doomed = False, 0
-        items, slot.items = slot.items, {}
-        for item in items.values():
+    died: Callable[..., None] = Worker.slot_died
+
+    def blunt(self: Worker, signal: SlotDied) -> None:
+        slot = self._kind(signal.slot).all[signal.slot]
+        for item in list(slot.items.values())[1:]:
             if not item.cancelled:
+                item.cancelled = True
                 no, attempt = item.attempt.no, item.attempt.attempt
                 end = Outcome(no, attempt, Status.FAILED, None, signal.failure)
                 self.report(item.link, [end])
+        died(self, signal)
 
-    patch.setattr(Worker, "slot_died", died)
+    patch.setattr(Worker, "slot_died", blunt)
 
 
 @bug
 def charge_whoever_the_kill_hits(patch: Patch) -> None:
-    kill: Callable[..., None] = Worker._kill
+    kill: Callable[..., None] = Slots.kill
 
-    def careless(self: Worker, number: int, slot: Slot, failure: Any) -> None:
-        kill(self, number, slot, failure)
-        slot.doomed = 0
+    def careless(self: Slots, number: int, failure: Any) -> None:
+        kill(self, number, failure)
+        self.all[number].doomed = 0
 
-    patch.setattr(Worker, "_kill", careless)
+    patch.setattr(Slots, "kill", careless)
 
 
 @bug
 def cancel_without_a_kill(patch: Patch) -> None:
-    def mark(self: Worker, number: int, slot: Slot, hit: Iterable[Item]) -> int:
+    def mark(self: Slots, number: int, hit: Iterable[Item]) -> int:
         count = 0
         for item in hit:
             count += not item.cancelled
             item.cancelled = True
         return count
 
-    patch.setattr(Worker, "_cancel_in_slot", mark)
+    patch.setattr(Slots, "_cancel_in", mark)
 
 
 @bug
@@ -297,7 +300,7 @@ def work_on_for_an_owner_that_is_gone(patch: Patch) -> None:
 
 @bug
 def leave_parents_alone_at_replay(patch: Patch) -> None:
-    patch.setattr(Shards, "resume", _nothing)
+    patch.setattr(Shards, "take_up", _nothing)
 
 
 @bug

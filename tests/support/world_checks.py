@@ -5,26 +5,39 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from support.world_clients import Ticket
 from support.world_clock import Violation
+from support.world_money import Till, check_money, is_reserved, request_of
 from support.world_node import SimNode
 from support.world_work import Job, Works, wrong_end
 
 from nova_node.core.effects import Append, Effect
 from nova_node.core.events import (
     Accepted,
+    AnomalySeen,
     Assigned,
     Event,
     Finished,
     Grown,
     Output,
     PeerChanged,
+    Requeued,
     Retried,
 )
 from nova_node.core.lifecycle import ENDED
-from nova_node.core.model import Durability, Member, MemberState, Outcome, Status
+from nova_node.core.model import (
+    Attempt,
+    Durability,
+    Member,
+    MemberState,
+    Outcome,
+    Status,
+    Usage,
+)
 from nova_node.core.owner import SubmitAnswer
 from nova_node.core.roster import HERE
 
@@ -32,7 +45,7 @@ from nova_node.core.roster import HERE
 class Record:
     """What is known of one task of one owner."""
 
-    __slots__ = ("charged", "is_root", "no", "request_id", "status", "unit")
+    __slots__ = ("charged", "is_root", "no", "request_id", "status", "unit", "was_requeued")
 
     def __init__(self, no: int, unit: str, is_root: bool, request_id: str = "") -> None:
         self.no = no
@@ -41,6 +54,7 @@ class Record:
         self.request_id = request_id
         self.status = Status.WAITING
         self.charged = 0
+        self.was_requeued = False
 
 
 class Ledger:
@@ -55,6 +69,9 @@ class Ledger:
         self.last_seq = 0
         #: ends of root tasks that watchers were told
         self.told: dict[int, Outcome] = {}
+        self.told_times: Counter[int] = Counter()
+        #: of root tasks, in all lives
+        self.requeues: Counter[int] = Counter()
 
     def fold(self, events: Iterable[Event]) -> None:
         if self._life != self._node.life:
@@ -96,7 +113,12 @@ class Ledger:
             case Assigned(_, fences):
                 for fence in fences:
                     self.records[fence.no].status = Status.RUNNING
-            case Output() | PeerChanged():
+            case Requeued(nos):
+                for no in nos:
+                    self._requeued(no)
+                if live:
+                    self.requeues.update(nos)
+            case Output() | PeerChanged() | AnomalySeen():
                 pass
 
     def _add(self, record: Record, live: bool) -> None:
@@ -120,6 +142,13 @@ class Ledger:
         if record.charged >= job.demand.max_attempts:
             self._fail(f"task {outcome.no} is tried more often than allowed")
 
+    def _requeued(self, no: int) -> None:
+        record = self.records[no]
+        if record.status is not Status.FAILED or not record.is_root:
+            self._fail(f"task {no} was requeued, though it is no dead letter")
+        record.status, record.charged = Status.WAITING, 0
+        record.was_requeued = True
+
     def _finished(self, outcome: Outcome) -> None:
         record = self.records[outcome.no]
         if record.status in ENDED:
@@ -129,6 +158,7 @@ class Ledger:
         code = outcome.failure.code if outcome.failure else ""
         if (
             record.is_root
+            and not record.was_requeued
             and record.request_id
             and job.charges
             and outcome.status is Status.FAILED
@@ -149,7 +179,8 @@ class Ledger:
             if isinstance(event.fact, Finished):
                 for outcome in event.fact.outcomes:
                     if self.records[outcome.no].is_root:
-                        if outcome.no in self.told:
+                        self.told_times[outcome.no] += 1
+                        if self.told_times[outcome.no] > 1 + self.requeues[outcome.no]:
                             self._fail(f"a second result of task {outcome.no} was announced")
                         self.told[outcome.no] = outcome
 
@@ -162,6 +193,8 @@ class Checks:
 
     def __init__(self, works: Works, jobs: dict[str, Job]) -> None:
         self._works, self._jobs = works, jobs
+        self.till = Till()
+        self.tickets: list[Ticket] = []
         self._ledgers: dict[int, Ledger] = {}
         self._tickets: dict[tuple[int, int], Ticket] = {}
         #: (observer, its life, peer): incarnation that it saw dead
@@ -176,6 +209,22 @@ class Checks:
     def performed(self, node: SimNode, effects: Sequence[Effect]) -> None:
         self.ledger(node).fold(e.event for e in effects if isinstance(e, Append))
         self._check_bounds(node)
+        check_money(node.engine, self.till, self._is_kept)
+
+    def spend(self, attempt: Attempt, args: dict[str, Any]) -> Usage | None:
+        """An attempt begins."""
+        if attempt.demand.allowance_uusd and not attempt.depth:
+            ticket = self.tickets[int(request_of(args["u"])[1:])]
+            node = ticket.owner
+            assert isinstance(node, SimNode)
+            if ticket.journaled and not is_reserved(attempt, node.disk.ever):
+                raise Violation(
+                    f"attempt {attempt.attempt} of task {attempt.no} went out unreserved"
+                )
+        return self.till.spend(attempt, args)
+
+    def _is_kept(self, request_id: str) -> bool:
+        return bool(request_id) and self.tickets[int(request_id[1:])].journaled
 
     def announced(self, node: SimNode, events: Sequence[Event]) -> None:
         self.ledger(node).tell(events)
@@ -203,12 +252,15 @@ class Checks:
     def _check_bounds(self, node: SimNode) -> None:
         worker, config = node.engine.worker, node.config.worker
         here = dict.fromkeys(worker.links, 0)
-        for item in worker.queue:
-            here[item.link] += 1
-        for slot in worker.slots.values():
-            for item in slot.items.values():
-                if not item.cancelled:
-                    here[item.link] += 1
+        for kind in (worker.slots, worker.places):
+            for item in kind.queue:
+                here[item.link] += 1
+            for slot in kind.all.values():
+                for item in slot.items.values():
+                    if not item.cancelled:
+                        here[item.link] += 1
+                if kind is worker.places and len(slot.items) > 1:
+                    raise Violation(f"node {node.number} put two attempts into one place")
         for number, link in worker.links.items():
             if link.outstanding != here[number]:
                 raise Violation(
@@ -222,6 +274,9 @@ class Checks:
         for peer in node.engine.owner.dispatch.workers.values():
             if len(peer.owed) > 2 * config.items_max:
                 raise Violation(f"node {node.number}: {len(peer.owed)} tasks at one worker")
+            waiting = sum(t.demand.capability == "sim.ask" for t in peer.owed.values())
+            if waiting != peer.owed_waiting or peer.owed_slots < 0:
+                raise Violation(f"node {node.number} counts {peer.owed_waiting} of {waiting}")
 
     # ------------------------------------------------------------ at the end
 
@@ -236,12 +291,13 @@ class Checks:
             for place, job in enumerate(ticket.jobs):
                 no = ticket.first + place
                 told = self.ledger(node).told.get(no)
+                requeues = self.ledger(node).requeues[no]
                 kept = durable.get(no, []) if ticket.journaled else [told] if told else []
-                if len(kept) != 1:
+                if not kept or len(kept) > 1 + requeues:
                     raise Violation(
                         f"task {no} of node {node.number} ({job.args['u']}) has {len(kept)} results"
                     )
-                end = kept[0]
+                end = kept[-1]
                 if told is not None and (told.status, told.value) != (end.status, end.value):
                     raise Violation(f"task {no}: {told} was announced, {end} was kept")
                 wrong = wrong_end(job, end, self._works, place in ticket.cancels)
@@ -270,9 +326,12 @@ def unrest(node: SimNode, peers: int) -> str:
         "unended tasks": engine.tasks.unended,
         "owed tasks": owner.owed(),
         "waiting flows": len(waiting),
-        "queued attempts": len(worker.queue),
-        "attempts in slots": sum(len(s.items) for s in worker.slots.values()),
-        "slots not ready": sum(not s.ready for s in worker.slots.values()),
+        "queued attempts": len(worker.slots.queue) + len(worker.places.queue),
+        "attempts in slots and places": worker.held,
+        "slots not ready": len(worker.slots.all) - worker.slots.ready,
+        "places not ready": len(worker.places.all) - worker.places.ready,
+        "waiting tasks counted": sum(w.owed_waiting for w in dispatch.workers.values()),
+        "unsent groups": len(owner.spending),
         "open fanouts": len(shards._fanouts),
         "open origins": len(shards._origins),
         "missing links": peers + 1 - len(linked),

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from support.world_clock import Clock
+from support.world_money import make_order, make_waiter
 from support.world_work import Job, make_job
 
 from nova_node.core.errors import NovaError
 from nova_node.core.model import Durability, Group
 from nova_node.core.owner import SubmitAnswer
-from nova_node.core.signals import Cancel, Signal, Submit
+from nova_node.core.signals import Cancel, Requeue, Signal, Submit
 
 ASK_AGAIN_S = 1.0
 
@@ -28,10 +29,22 @@ class Owner(Protocol):
     def post(self, signal: Signal) -> None: ...
 
 
+def _unheard(answer: Any) -> None:
+    """For answers that nobody waits for."""
+
+
 class Ticket:
     """One submit, from the first try to its answer."""
 
-    def __init__(self, owner: Owner, request_id: str, jobs: list[Job], journaled: bool) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        request_id: str,
+        jobs: list[Job],
+        journaled: bool,
+        budget_uusd: int = 0,
+    ) -> None:
+        self.budget_uusd = budget_uusd
         self.owner = owner
         self.request_id = request_id
         self.jobs = jobs
@@ -62,7 +75,10 @@ class Clients:
         owners: list[Owner],
         labels: list[tuple[str, str]],
         acknowledged: Callable[[Ticket, SubmitAnswer], None],
+        money: bool = False,
     ) -> None:
+        """`money`: some batches have a budget, some tasks wait for others."""
+        self._money = money
         self._clock = clock
         self._rng = random.Random(clock.rng.random())
         self._owners, self._labels = owners, labels
@@ -74,14 +90,29 @@ class Clients:
     def submit_later(self, after_s: float) -> None:
         rng, number = self._rng, len(self.tickets)
         jobs: list[Job] = []
-        for place in range(rng.choice((1, 1, 2, 3, 6, 12))):
-            unit = f"t{number}-{place}"
-            job = self.jobs[unit] = make_job(rng, unit, self._labels)
-            jobs.append(job)
+        budget_uusd = 0
+        if self._money and rng.random() < 0.5:
+            jobs, budget_uusd = make_order(rng, number, self._labels)
+        else:
+            for place in range(rng.choice((1, 1, 2, 3, 6, 12))):
+                make = make_waiter if self._money and rng.random() < 0.3 else make_job
+                jobs.append(make(rng, f"t{number}-{place}", self._labels))
+        self.jobs.update((job.args["u"], job) for job in jobs)
         journaled = rng.random() < 0.85
-        ticket = Ticket(rng.choice(self._owners), f"r{number}", jobs, journaled)
+        ticket = Ticket(rng.choice(self._owners), f"r{number}", jobs, journaled, budget_uusd)
         self.tickets.append(ticket)
         self._clock.later(after_s, lambda: self._submit(ticket))
+
+    def requeue_later(self, after_s: float) -> None:
+        """Every dead letter there is then, and what is none as well: that is to be refused."""
+
+        def requeue() -> None:
+            for ticket in self.tickets:
+                if ticket.first and ticket.owner.up:
+                    nos = [ticket.first + place for place in range(len(ticket.jobs))]
+                    ticket.owner.post(Requeue(_unheard, nos))
+
+        self._clock.later(after_s, requeue)
 
     def _submit(self, ticket: Ticket) -> None:
         if ticket.first:
@@ -89,7 +120,8 @@ class Clients:
         for _ in range(2 if self._rng.random() < 0.1 else 1):
             if ticket.owner.up:
                 token = self._token(ticket)
-                ticket.owner.post(Submit(token, ticket.request_id, ticket.groups()))
+                budget = ticket.budget_uusd
+                ticket.owner.post(Submit(token, ticket.request_id, ticket.groups(), None, budget))
         self._clock.later(ASK_AGAIN_S * self._rng.uniform(0.5, 1.5), lambda: self._submit(ticket))
 
     def _token(self, ticket: Ticket) -> Callable[[Any], None]:

@@ -12,7 +12,9 @@ KINDS = ("crash", "crash", "silent", "pause", "cut", "one_way", "isolate", "slow
 
 
 class Faults:
-    def __init__(self, clock: Clock, net: Net, nodes: list[SimNode]) -> None:
+    def __init__(self, clock: Clock, net: Net, nodes: list[SimNode], resumes: bool = False) -> None:
+        """`resumes`: drains are ended again, most of them in the middle."""
+        self._resumes = resumes
         self._clock, self._net, self._nodes = clock, net, nodes
         self._rng = random.Random(clock.rng.random())
 
@@ -25,6 +27,15 @@ class Faults:
             kind, node = rng.choice(KINDS), rng.choice(self._nodes)
             begin_s = rng.uniform(0.3, within_s)
             self._clock.later(begin_s, lambda kind=kind, node=node: self._begin(kind, node))
+
+    def crash_some(self, count: int, within_s: float) -> None:
+        """With disks so slow that much waits for them."""
+        rng = self._rng
+        for node in self._nodes:
+            node.disk.slow_s = rng.choice((0.0, 0.1, 0.5))
+        for _ in range(count):
+            node, begin_s = rng.choice(self._nodes), rng.uniform(0.3, within_s)
+            self._clock.later(begin_s, lambda node=node: self._begin("crash", node))
 
     def end(self) -> None:
         """Everything works again."""
@@ -55,6 +66,9 @@ class Faults:
             case "drain" if node.up and not node.draining:
                 node.drain()
                 clock.later(rng.uniform(2.0, 6.0), lambda: self._restart(node))
+                if self._resumes:
+                    soon_s = rng.choice((0.0, 0.1, 1.0))
+                    clock.later(soon_s, node.mine(lambda: self._resume(node)))
             case "pause":
                 node.paused_until = clock.now + rng.choice((0.2, 1.0, 3.0, 6.0))
             case "cut":
@@ -71,6 +85,10 @@ class Faults:
                 clock.later(rng.uniform(1.0, 5.0), lambda: setattr(node.disk, "slow_s", 0.0))
             case _:
                 pass
+
+    def _resume(self, node: SimNode) -> None:
+        if node.up and node.draining:
+            node.resume()
 
     def _restart(self, node: SimNode) -> None:
         if node.up and node.draining:

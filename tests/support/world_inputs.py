@@ -10,7 +10,7 @@ from support.world_net import Host, Net
 from support.world_work import Works
 
 from nova_node.adapters.memory_executor import FakeExecutor
-from nova_node.core.model import Attempt, BlobRef, Failure, Outcome, Status, Value
+from nova_node.core.model import UNUSED, Attempt, BlobRef, Failure, Outcome, Status, Usage, Value
 from nova_node.core.signals import Pulled, Ran, RanItem
 
 
@@ -84,12 +84,13 @@ class Inputs:
                 here.append((key, attempt))
             else:
                 failure = Failure("blob_unavailable", "no holder gave it", retryable=True)
-                end = Outcome(attempt.no, attempt.attempt, Status.FAILED, None, failure)
+                no, number = attempt.no, attempt.attempt
+                end = Outcome(no, number, Status.FAILED, None, failure, usage=UNUSED)
                 self._node.post(Ran(slot, (RanItem(key, end),)))
         if here:
             self._executor.run(slot, [k for k, _ in here], [a for _, a in here])
 
-    def pull(self, no: int, attempt: int, value: Value) -> None:
+    def pull(self, no: int, attempt: int, value: Value, usage: Usage | None) -> None:
         node, blob = self._node, value.blob
         assert blob is not None
 
@@ -99,7 +100,7 @@ class Inputs:
                 node.blobs.add(blob.id)
             else:
                 failure = Failure("unavailable", "the result could not be fetched", "", True)
-            node.post(Pulled(no, attempt, value, failure))
+            node.post(Pulled(no, attempt, value, failure, usage))
 
         node.clock.later(node.clock.rng.uniform(0.001, 0.01), node.mine(pulled))
 

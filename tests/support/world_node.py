@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Protocol
 
-from support.world_clock import Clock, Violation
+from support.world_clock import Clock, Violation, drive
 from support.world_disk import Disk, Turn
 from support.world_inputs import Blobs, Inputs
 from support.world_members import ask, first_words
@@ -21,6 +21,7 @@ from nova_node.core.effects import (
     Acknowledge,
     Append,
     Assign,
+    Confirm,
     Connect,
     Disconnect,
     Drained,
@@ -34,6 +35,7 @@ from nova_node.core.effects import (
     Relay,
     Release,
     Report,
+    Resumed,
     Revoke,
     Run,
 )
@@ -58,10 +60,12 @@ from nova_node.core.membership import Membership
 from nova_node.core.model import Card, Member
 from nova_node.core.signals import (
     CardFetched,
+    Confirmed,
     DrainAsked,
     LinkDown,
     OwnerDown,
     PeerSeen,
+    ResumeAsked,
     Signal,
     SlotDied,
     Tick,
@@ -141,7 +145,8 @@ class SimNode:
         self.engine.describe(self.card)
         self._executor = FakeExecutor(self._works.script(self.blobs.keep), CAPABILITIES, self._soon)
         self._inputs = Inputs(self, self._executor)
-        _drive(self._executor.start(self.config.worker.slots, self._from_executor))
+        slots = self.config.worker.slots + self.config.worker.places
+        drive(self._executor.start(slots, self._from_executor))
         for peer in peers:
             self.post_member(Introduced(peer, pinned=True))
         self._tell_digest()
@@ -165,6 +170,13 @@ class SimNode:
     def drain(self) -> None:
         self.draining = True
         self.post(DrainAsked())
+
+    def resume(self) -> None:
+        self.draining = False
+        self.post(ResumeAsked(self._resumed))
+
+    def _resumed(self, was_draining: bool) -> None:
+        """Nobody asks."""
 
     def mine(self, act: Callable[[], None]) -> Callable[[], None]:
         """`act`, unless this process is gone by then."""
@@ -267,8 +279,10 @@ class SimNode:
                     self._inputs.run(slot, keys, attempts)
                 case Kill(slot, failure):
                     self._executor.kill(slot, failure)
-                case Pull(no, attempt, value):
-                    self._inputs.pull(no, attempt, value)
+                case Confirm(number):
+                    turn.answers.append((self.post, Confirmed(number)))
+                case Pull(no, attempt, value, usage):
+                    self._inputs.pull(no, attempt, value, usage)
                 case Release(node, blob_ids):
                     if node == self.id:
                         self.release(blob_ids)
@@ -283,6 +297,8 @@ class SimNode:
                     self._fetch_card(address)
                 case Forget(batches):
                     self._forget(batches)
+                case Resumed():
+                    pass
                 case Drained():
                     self._perform_member(self.membership.leave(self.clock.now))
                     self._later(0.05, self.stop)
@@ -390,12 +406,3 @@ class SimNode:
                     raise Violation(f"node {self.number} sees a conflict: {effect.conflict}")
         if effects:
             self._set_timer(self.clock.now)
-
-
-def _drive(work: Any) -> None:
-    """Run a coroutine that never waits."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("it waits")

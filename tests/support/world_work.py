@@ -23,6 +23,7 @@ from nova_node.core.model import (
     Outcome,
     Phase,
     Status,
+    Usage,
     Value,
 )
 
@@ -30,11 +31,13 @@ CAPABILITIES = (
     Capability("sim.quick"),
     Capability("sim.slow"),
     Capability("sim.list", splits=True, merges=True),
+    Capability("sim.ask", waits=True),
 )
 MAX_ATTEMPTS = 3
 WALL_S = 0.8
 
 Keep = Callable[[bytes], BlobRef]
+Spend = Callable[[Attempt, dict[str, Any]], Usage | None]
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,15 @@ class Works:
         #: bytes by blob id, wherever they are held
         self.contents: dict[str, bytes] = {}
         self.runs = 0
+        #: told of each attempt that begins, answers what it used
+        self.spend: Spend = lambda attempt, args: None
 
     def script(self, keep: Keep) -> Script:
         return {
             "sim.quick": self._unit,
             "sim.slow": self._unit,
-            "sim.list": lambda attempt: self._list(attempt, keep),
+            "sim.list": lambda attempt: self._spent(attempt, self._list(attempt, keep)),
+            "sim.ask": lambda attempt: self._spent(attempt, self._unit(attempt)),
         }
 
     def bytes_of(self, value: Value) -> bytes:
@@ -83,6 +89,11 @@ class Works:
         self.contents[blob_id] = data
         return BlobRef(blob_id, len(data), Encoding.JSON)
 
+    def _spent(self, attempt: Attempt, answer: Answer) -> Answer:
+        if attempt.phase is Phase.RUN and isinstance(answer.end, tuple):
+            return answer  # its shards spend
+        return replace(answer, usage=self.spend(attempt, json.loads(attempt.call.args)))
+
     def _fails(self, key: str, how: str, times: int, after_s: float) -> Answer | None:
         if self._failed.get(key, 0) >= times:
             return None
@@ -92,6 +103,9 @@ class Works:
                 return Answer(None, after_s, dies=True)
             case "stall":
                 return Answer(None)
+            case "busy":
+                pause_s = self._rng.choice((0.05, 0.5))
+                return Answer(Failure("busy", "", retryable=True, retry_after_s=pause_s), after_s)
             case _:
                 retryable = how == "raise"
                 return Answer(Failure("raised", "as planned", retryable=retryable), after_s)

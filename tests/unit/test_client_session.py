@@ -37,6 +37,24 @@ def test_one_task_and_its_result():
     check(body)
 
 
+def test_what_a_task_writes_is_heard_in_order_before_its_end_and_across_a_break():
+    async def body(node: FakeNode, client: Client) -> None:
+        heard: list[tuple[str, bool, str]] = []
+        task = await client.submit(
+            "core.hang", hear=lambda line: heard.append((line.id, line.stderr, line.text))
+        )
+        other = await client.submit("core.hang")
+        node.say(task.no, "one ")
+        node.say(other.no, "not this one")
+        node.break_streams()
+        node.say(task.no, "two", stderr=True)
+        node.finish(task.no)
+        assert await task.result(5) == "late"
+        assert heard == [(task.id, False, "one "), (task.id, True, "two")]
+
+    check(body)
+
+
 def test_a_break_loses_no_result():
     async def body(node: FakeNode, client: Client) -> None:
         task = await client.submit("core.hang")

@@ -86,7 +86,7 @@ def test_this_node_drains() -> None:
     lone = Lone(())
     lone.submit()
     lone.tell(DrainAsked())
-    assert "draining" in why(lone).waits_for
+    assert "drain" in why(lone).waits_for
 
 
 def test_it_runs() -> None:

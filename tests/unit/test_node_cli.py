@@ -30,6 +30,7 @@ class StandIn(nodes_pb2_grpc.NodesServicer):
     def __init__(self) -> None:
         self.drains: list[nodes_pb2.DrainRequest] = []
         self.left_running = 0
+        self.drained = True
 
     def Status(self, request: Any, context: Any) -> nodes_pb2.NodeStatus:
         status = nodes_pb2.NodeStatus(running=3, pid=7, up_s=12.5, data_dir="data\x1b[31m")
@@ -45,6 +46,9 @@ class StandIn(nodes_pb2_grpc.NodesServicer):
             context.set_trailing_metadata((("nova-error-bin", error.SerializeToString()),))
             context.abort(grpc.StatusCode.UNAVAILABLE, "already draining")
         return nodes_pb2.DrainReply(left_running=self.left_running)
+
+    def Resume(self, request: Any, context: Any) -> nodes_pb2.ResumeReply:
+        return nodes_pb2.ResumeReply(was_draining=self.drained)
 
 
 class Served:
@@ -198,17 +202,20 @@ def test_a_node_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> N
     assert "error: 127.0.0.1:7600 is taken\n  fix: choose another" in result.stderr
 
 
-def test_demo_gets_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    paths: list[str | None] = []
+def test_demo_gets_its_path_and_whether_to_end_in_the_console(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given: list[tuple[str | None, bool]] = []
 
-    def run(path: str | None) -> int:
-        paths.append(path)
+    def run(path: str | None, with_console: bool) -> int:
+        given.append((path, with_console))
         return 0
 
     put_in_place(monkeypatch, "demo", run)
     assert nova_node_command("demo").exit_code == 0
     assert nova_node_command("demo", "--path", "folder").exit_code == 0
-    assert paths == [None, "folder"]
+    assert nova_node_command("demo", "--no-console").exit_code == 0
+    assert given == [(None, True), ("folder", True), (None, False)]
 
 
 def put_in_place(monkeypatch: pytest.MonkeyPatch, name: str, run: Any) -> None:
@@ -258,6 +265,15 @@ def test_drain_says_what_was_left(served: Served) -> None:
     result = nova_node_command("drain", "--node", served.address, "--json")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["left_running"] == 2
+
+
+def test_resume_says_whether_there_was_a_drain(served: Served) -> None:
+    announce_at(served.address)
+    for was, says in ((True, "takes work again"), (False, "it was not draining")):
+        served.servicer.drained = was
+        assert says in nova_node_command("resume").stdout
+        result = nova_node_command("resume", "--node", "a", "--json")
+        assert json.loads(result.stdout)["was_draining"] is was
 
 
 def test_drain_must_know_which(served: Served) -> None:

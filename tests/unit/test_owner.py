@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from support.lone import (
     DEFAULTS,
@@ -17,6 +19,7 @@ from support.lone import (
     text,
 )
 
+from nova_node.core import intake
 from nova_node.core.effects import (
     Acknowledge,
     Append,
@@ -26,8 +29,9 @@ from nova_node.core.effects import (
 )
 from nova_node.core.engine import EngineConfig
 from nova_node.core.errors import Draining, Invalid, Overloaded
-from nova_node.core.events import Accepted, Finished, Output, Retried
+from nova_node.core.events import Accepted, AnomalySeen, Finished, Output, Retried
 from nova_node.core.model import (
+    Anomaly,
     Attempt,
     BlobRef,
     Demand,
@@ -49,9 +53,11 @@ from nova_node.core.signals import (
     Heard,
     LinkDown,
     LinkUp,
+    Noticed,
     PeerSeen,
     Pulled,
     Resulted,
+    ResumeAsked,
     Tick,
 )
 
@@ -64,7 +70,7 @@ def with_peer(config: EngineConfig = DEFAULTS) -> Lone:
     return lone
 
 
-def attempts_of(effects: list[object]) -> list[Attempt]:
+def attempts_of(effects: Sequence[object]) -> list[Attempt]:
     return [a for e in effects if isinstance(e, Assign) for a in e.attempts]
 
 
@@ -114,6 +120,15 @@ def test_overload_is_refused_and_nothing_is_dropped() -> None:
     assert lone.engine.tasks.unended == 4
 
 
+def test_arguments_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "HELD_BYTES_MAX", 10)
+    lone = Lone()
+    lone.submit(6)
+    answer = only(lone.submit(request_id="r2"), Acknowledge)[0].answer
+    assert isinstance(answer, Overloaded)
+    assert "blobs" in answer.fix
+
+
 def test_a_draining_node_refuses_work_and_tells_when_it_is_done() -> None:
     lone = with_peer()
     attempt = assigned(lone)[0]
@@ -122,6 +137,32 @@ def test_a_draining_node_refuses_work_and_tells_when_it_is_done() -> None:
     assert isinstance(answer, Draining)
     assert only(lone.report(done(attempt)), Drained)
     assert not only(lone.tell(Tick()), Drained)
+
+
+def test_a_drain_that_is_ended_leaves_the_node_as_it_was() -> None:
+    lone = with_peer()
+    attempt = assigned(lone)[0]
+    lone.tell(DrainAsked())
+    effects = lone.tell(ResumeAsked("t"))
+    assert only(effects, Acknowledge) == [Acknowledge("t", True)]
+    assert not lone.engine.digest(1, 0).draining
+    assert attempts_of(lone.submit(request_id="r2"))
+    assert not only(lone.report(done(attempt)), Drained)
+    assert only(lone.tell(ResumeAsked("t")), Acknowledge) == [Acknowledge("t", False)]
+
+
+def test_an_anomaly_is_told_and_not_journaled() -> None:
+    lone = Lone()
+    anomaly = Anomaly("rate", 900.0, 10.0, 12.0, False)
+    assert facts(lone.tell(Noticed(anomaly)), AnomalySeen) == [AnomalySeen(anomaly)]
+    assert [(event.batch, event.journaled) for event in lone.events] == [(0, False)]
+
+
+def test_a_drain_after_a_drain_that_was_ended_is_told_too() -> None:
+    lone = with_peer()
+    assert only(lone.tell(DrainAsked()), Drained)
+    lone.tell(ResumeAsked("t"))
+    assert only(lone.tell(DrainAsked()), Drained)
 
 
 def test_facts_of_volatile_tasks_are_not_journaled() -> None:

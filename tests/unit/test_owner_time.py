@@ -129,7 +129,7 @@ def test_deadlines_of_ended_tasks_do_not_pile_up() -> None:
         effects = lone.submit(100, demand, f"r{number}")
         lone.report(*[done(a) for e in only(effects, Assign) for a in e.attempts])
     assert lone.engine.tasks.unended == 0
-    assert len(lone.engine.owner._timers._deadlines) < 2_000  # pyright: ignore[reportPrivateUsage]
+    assert len(lone.engine.owner.timers._deadlines) < 2_000  # pyright: ignore[reportPrivateUsage]
 
 
 # ---------------------------------------------------------------- recall, retention, replay

@@ -7,7 +7,8 @@ from support.lone import BROKEN, RUN, done, only
 from nova_node.core.effects import Effect, Grant, Kill, Relay, Report, Run
 from nova_node.core.model import Attempt, Call, Cut, Demand, Failure, Fence, Limits, Phase, Status
 from nova_node.core.signals import Ran, RanItem, SlotDied, Spoke, Work
-from nova_node.core.worker import CANCELLED, LOCAL, NOT_SHARED, Worker, WorkerConfig
+from nova_node.core.slots import CANCELLED
+from nova_node.core.worker import LOCAL, NOT_SHARED, Worker, WorkerConfig
 
 DIED = Failure("worker_died", "it died", retryable=True)
 LINK = 7
@@ -164,6 +165,9 @@ def test_draining_grants_nothing_and_gives_back_what_has_not_started() -> None:
     assert only(effects, Report) == [Report(LINK, returned=[fence(3), fence(2)])]
     assert bench.credit() == 0
     assert not bench.worker.is_idle
+    bench.worker.resume()
+    assert only(bench.take(), Grant)
+    assert bench.credit() > 0
 
 
 # ---------------------------------------------------------------- limits and deaths
@@ -206,7 +210,7 @@ def test_a_death_is_charged_to_what_ran_only() -> None:
     bench.worker.slot_died(SlotDied(0, keys[0], DIED))
     (report,) = only(bench.take(), Report)
     assert [(o.no, o.status, o.failure) for o in report.outcomes] == [(1, Status.FAILED, DIED)]
-    assert [item.attempt for item in bench.worker.queue] == attempts[1:]
+    assert [item.attempt for item in bench.worker.slots.queue] == attempts[1:]
 
 
 def test_a_death_between_attempts_is_charged_to_nobody() -> None:
@@ -214,7 +218,7 @@ def test_a_death_between_attempts_is_charged_to_nobody() -> None:
     _, attempts = bench.pipeline(2)
     bench.worker.slot_died(SlotDied(0, None, DIED))
     assert not only(bench.take(), Report)
-    assert [item.attempt for item in bench.worker.queue] == attempts
+    assert [item.attempt for item in bench.worker.slots.queue] == attempts
 
 
 def test_a_kill_that_comes_too_late_is_charged_to_nobody() -> None:
@@ -224,7 +228,7 @@ def test_a_kill_that_comes_too_late_is_charged_to_nobody() -> None:
     (kill,) = only(bench.take(), Kill)
     bench.worker.slot_died(SlotDied(0, keys[1], kill.failure))
     assert not only(bench.take(), Report)
-    assert [item.attempt for item in bench.worker.queue] == attempts[1:]
+    assert [item.attempt for item in bench.worker.slots.queue] == attempts[1:]
 
 
 def test_a_slot_is_fed_again_when_its_new_process_is_ready() -> None:
@@ -247,7 +251,7 @@ def test_a_revoked_attempt_that_waits_is_dropped() -> None:
     bench.work(attempt(1), attempt(2))
     bench.worker.work(Work(LINK, (), [fence(2)]))
     assert not only(bench.take(), Kill)
-    assert not bench.worker.queue
+    assert not bench.worker.slots.queue
 
 
 def test_a_revoked_attempt_that_runs_is_killed() -> None:
@@ -294,7 +298,7 @@ def test_a_recall_gives_back_the_latest_of_that_owner() -> None:
     bench.work(attempt(1), link=LOCAL)
     bench.worker.work(Work(LINK, recall=1))
     assert only(bench.take(), Report) == [Report(LINK, returned=[fence(3)])]
-    assert [(i.link, i.attempt.no) for i in bench.worker.queue] == [(LINK, 2), (LOCAL, 1)]
+    assert [(i.link, i.attempt.no) for i in bench.worker.slots.queue] == [(LINK, 2), (LOCAL, 1)]
 
 
 def test_a_recall_never_takes_what_runs() -> None:
@@ -313,7 +317,7 @@ def test_a_broken_link_takes_its_work_along_and_nothing_else() -> None:
     effects = bench.take()
     assert {kill.slot for kill in only(effects, Kill)} == {0, 1}
     assert not only(effects, Report)
-    assert [item.link for item in bench.worker.queue] == [LOCAL]
+    assert [item.link for item in bench.worker.slots.queue] == [LOCAL]
 
 
 def test_work_on_a_link_that_is_gone_is_ignored() -> None:

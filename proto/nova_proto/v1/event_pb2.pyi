@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Event(_message.Message):
-    __slots__ = ("seq", "batch", "time", "accepted", "assigned", "retried", "grown", "finished", "output", "peer_changed")
+    __slots__ = ("seq", "batch", "time", "accepted", "assigned", "retried", "grown", "finished", "output", "peer_changed", "requeued", "anomaly_seen")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,8 @@ class Event(_message.Message):
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     PEER_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    REQUEUED_FIELD_NUMBER: _ClassVar[int]
+    ANOMALY_SEEN_FIELD_NUMBER: _ClassVar[int]
     seq: int
     batch: int
     time: float
@@ -29,19 +31,23 @@ class Event(_message.Message):
     finished: Finished
     output: Output
     peer_changed: PeerChanged
-    def __init__(self, seq: _Optional[int] = ..., batch: _Optional[int] = ..., time: _Optional[float] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., assigned: _Optional[_Union[Assigned, _Mapping]] = ..., retried: _Optional[_Union[Retried, _Mapping]] = ..., grown: _Optional[_Union[Grown, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., peer_changed: _Optional[_Union[PeerChanged, _Mapping]] = ...) -> None: ...
+    requeued: Requeued
+    anomaly_seen: AnomalySeen
+    def __init__(self, seq: _Optional[int] = ..., batch: _Optional[int] = ..., time: _Optional[float] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., assigned: _Optional[_Union[Assigned, _Mapping]] = ..., retried: _Optional[_Union[Retried, _Mapping]] = ..., grown: _Optional[_Union[Grown, _Mapping]] = ..., finished: _Optional[_Union[Finished, _Mapping]] = ..., output: _Optional[_Union[Output, _Mapping]] = ..., peer_changed: _Optional[_Union[PeerChanged, _Mapping]] = ..., requeued: _Optional[_Union[Requeued, _Mapping]] = ..., anomaly_seen: _Optional[_Union[AnomalySeen, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
-    __slots__ = ("request_id", "groups", "submitter", "mandate")
+    __slots__ = ("request_id", "groups", "submitter", "mandate", "budget_uusd")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     SUBMITTER_FIELD_NUMBER: _ClassVar[int]
     MANDATE_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_UUSD_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     groups: _containers.RepeatedCompositeFieldContainer[_task_pb2.Group]
     submitter: str
     mandate: bytes
-    def __init__(self, request_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[_task_pb2.Group, _Mapping]]] = ..., submitter: _Optional[str] = ..., mandate: _Optional[bytes] = ...) -> None: ...
+    budget_uusd: int
+    def __init__(self, request_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[_task_pb2.Group, _Mapping]]] = ..., submitter: _Optional[str] = ..., mandate: _Optional[bytes] = ..., budget_uusd: _Optional[int] = ...) -> None: ...
 
 class Grown(_message.Message):
     __slots__ = ("parent", "first", "phase", "calls", "blobs", "parts")
@@ -96,6 +102,26 @@ class Output(_message.Message):
     stderr: bool
     text: str
     def __init__(self, no: _Optional[int] = ..., attempt: _Optional[int] = ..., stderr: bool = ..., text: _Optional[str] = ...) -> None: ...
+
+class Requeued(_message.Message):
+    __slots__ = ("nos",)
+    NOS_FIELD_NUMBER: _ClassVar[int]
+    nos: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, nos: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class AnomalySeen(_message.Message):
+    __slots__ = ("series", "value", "median", "z", "ended")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_FIELD_NUMBER: _ClassVar[int]
+    Z_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    series: str
+    value: float
+    median: float
+    z: float
+    ended: bool
+    def __init__(self, series: _Optional[str] = ..., value: _Optional[float] = ..., median: _Optional[float] = ..., z: _Optional[float] = ..., ended: bool = ...) -> None: ...
 
 class PeerChanged(_message.Message):
     __slots__ = ("node", "name", "state", "why")

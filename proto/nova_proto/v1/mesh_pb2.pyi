@@ -124,7 +124,7 @@ class Param(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., required: bool = ..., default: _Optional[bytes] = ..., doc: _Optional[str] = ...) -> None: ...
 
 class Capability(_message.Message):
-    __slots__ = ("name", "version", "doc", "params", "splits", "merges", "limits")
+    __slots__ = ("name", "version", "doc", "params", "splits", "merges", "limits", "waits")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DOC_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +132,7 @@ class Capability(_message.Message):
     SPLITS_FIELD_NUMBER: _ClassVar[int]
     MERGES_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     doc: str
@@ -139,10 +140,37 @@ class Capability(_message.Message):
     splits: bool
     merges: bool
     limits: _task_pb2.Limits
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., doc: _Optional[str] = ..., params: _Optional[_Iterable[_Union[Param, _Mapping]]] = ..., splits: bool = ..., merges: bool = ..., limits: _Optional[_Union[_task_pb2.Limits, _Mapping]] = ...) -> None: ...
+    waits: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., doc: _Optional[str] = ..., params: _Optional[_Iterable[_Union[Param, _Mapping]]] = ..., splits: bool = ..., merges: bool = ..., limits: _Optional[_Union[_task_pb2.Limits, _Mapping]] = ..., waits: bool = ...) -> None: ...
+
+class Model(_message.Message):
+    __slots__ = ("name", "kind", "local", "context_tokens", "output_tokens_max", "input_uusd_per_mtok", "output_uusd_per_mtok", "takes_images", "calls_tools", "ttft_ms", "tokens_per_s")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_MAX_FIELD_NUMBER: _ClassVar[int]
+    INPUT_UUSD_PER_MTOK_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_UUSD_PER_MTOK_FIELD_NUMBER: _ClassVar[int]
+    TAKES_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    CALLS_TOOLS_FIELD_NUMBER: _ClassVar[int]
+    TTFT_MS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    kind: str
+    local: bool
+    context_tokens: int
+    output_tokens_max: int
+    input_uusd_per_mtok: int
+    output_uusd_per_mtok: int
+    takes_images: bool
+    calls_tools: bool
+    ttft_ms: float
+    tokens_per_s: float
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[str] = ..., local: bool = ..., context_tokens: _Optional[int] = ..., output_tokens_max: _Optional[int] = ..., input_uusd_per_mtok: _Optional[int] = ..., output_uusd_per_mtok: _Optional[int] = ..., takes_images: bool = ..., calls_tools: bool = ..., ttft_ms: _Optional[float] = ..., tokens_per_s: _Optional[float] = ...) -> None: ...
 
 class Card(_message.Message):
-    __slots__ = ("node", "card_version", "capabilities", "labels", "slots", "cpus", "memory_bytes", "platform", "python", "warnings")
+    __slots__ = ("node", "card_version", "capabilities", "labels", "slots", "cpus", "memory_bytes", "platform", "python", "warnings", "models")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -160,6 +188,7 @@ class Card(_message.Message):
     PLATFORM_FIELD_NUMBER: _ClassVar[int]
     PYTHON_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
     node: str
     card_version: int
     capabilities: _containers.RepeatedCompositeFieldContainer[Capability]
@@ -170,7 +199,8 @@ class Card(_message.Message):
     platform: str
     python: str
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, node: _Optional[str] = ..., card_version: _Optional[int] = ..., capabilities: _Optional[_Iterable[_Union[Capability, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ..., cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., platform: _Optional[str] = ..., python: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    models: _containers.RepeatedCompositeFieldContainer[Model]
+    def __init__(self, node: _Optional[str] = ..., card_version: _Optional[int] = ..., capabilities: _Optional[_Iterable[_Union[Capability, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., slots: _Optional[int] = ..., cpus: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., platform: _Optional[str] = ..., python: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ...) -> None: ...
 
 class WorkRequest(_message.Message):
     __slots__ = ("hello", "assignments", "cancels", "recall", "release", "mandates")
@@ -277,16 +307,18 @@ class Cut(_message.Message):
     def __init__(self, no: _Optional[int] = ..., attempt: _Optional[int] = ..., shards: _Optional[_Iterable[_Union[_task_pb2.Call, _Mapping]]] = ..., elapsed_us: _Optional[int] = ...) -> None: ...
 
 class Credit(_message.Message):
-    __slots__ = ("budget_us", "min_items", "max_items", "max_bytes")
+    __slots__ = ("budget_us", "min_items", "max_items", "max_bytes", "places")
     BUDGET_US_FIELD_NUMBER: _ClassVar[int]
     MIN_ITEMS_FIELD_NUMBER: _ClassVar[int]
     MAX_ITEMS_FIELD_NUMBER: _ClassVar[int]
     MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
     budget_us: int
     min_items: int
     max_items: int
     max_bytes: int
-    def __init__(self, budget_us: _Optional[int] = ..., min_items: _Optional[int] = ..., max_items: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
+    places: int
+    def __init__(self, budget_us: _Optional[int] = ..., min_items: _Optional[int] = ..., max_items: _Optional[int] = ..., max_bytes: _Optional[int] = ..., places: _Optional[int] = ...) -> None: ...
 
 class Said(_message.Message):
     __slots__ = ("no", "attempt", "stderr", "text")

@@ -74,7 +74,7 @@ class TopReply(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[Load, _Mapping]]] = ..., missing: _Optional[_Iterable[_Union[Unanswered, _Mapping]]] = ...) -> None: ...
 
 class Load(_message.Message):
-    __slots__ = ("origin", "at", "cpu", "cpu_node", "memory_bytes", "memory_free_bytes", "load", "queued", "unended", "slots", "slots_free", "lag_ms", "peers", "rate", "error_rate", "capabilities", "anomalies", "recent_rate", "recent_queued", "dropped")
+    __slots__ = ("origin", "at", "cpu", "cpu_node", "memory_bytes", "memory_free_bytes", "load", "queued", "unended", "slots", "slots_free", "lag_ms", "peers", "rate", "error_rate", "capabilities", "anomalies", "recent_rate", "recent_queued", "dropped", "pools")
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     CPU_FIELD_NUMBER: _ClassVar[int]
@@ -95,6 +95,7 @@ class Load(_message.Message):
     RECENT_RATE_FIELD_NUMBER: _ClassVar[int]
     RECENT_QUEUED_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
+    POOLS_FIELD_NUMBER: _ClassVar[int]
     origin: Origin
     at: float
     cpu: float
@@ -115,7 +116,28 @@ class Load(_message.Message):
     recent_rate: _containers.RepeatedScalarFieldContainer[float]
     recent_queued: _containers.RepeatedScalarFieldContainer[int]
     dropped: int
-    def __init__(self, origin: _Optional[_Union[Origin, _Mapping]] = ..., at: _Optional[float] = ..., cpu: _Optional[float] = ..., cpu_node: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., load: _Optional[float] = ..., queued: _Optional[int] = ..., unended: _Optional[int] = ..., slots: _Optional[int] = ..., slots_free: _Optional[int] = ..., lag_ms: _Optional[float] = ..., peers: _Optional[int] = ..., rate: _Optional[float] = ..., error_rate: _Optional[float] = ..., capabilities: _Optional[_Iterable[_Union[CapabilityLoad, _Mapping]]] = ..., anomalies: _Optional[_Iterable[_Union[Anomaly, _Mapping]]] = ..., recent_rate: _Optional[_Iterable[float]] = ..., recent_queued: _Optional[_Iterable[int]] = ..., dropped: _Optional[int] = ...) -> None: ...
+    pools: _containers.RepeatedCompositeFieldContainer[Pool]
+    def __init__(self, origin: _Optional[_Union[Origin, _Mapping]] = ..., at: _Optional[float] = ..., cpu: _Optional[float] = ..., cpu_node: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., memory_free_bytes: _Optional[int] = ..., load: _Optional[float] = ..., queued: _Optional[int] = ..., unended: _Optional[int] = ..., slots: _Optional[int] = ..., slots_free: _Optional[int] = ..., lag_ms: _Optional[float] = ..., peers: _Optional[int] = ..., rate: _Optional[float] = ..., error_rate: _Optional[float] = ..., capabilities: _Optional[_Iterable[_Union[CapabilityLoad, _Mapping]]] = ..., anomalies: _Optional[_Iterable[_Union[Anomaly, _Mapping]]] = ..., recent_rate: _Optional[_Iterable[float]] = ..., recent_queued: _Optional[_Iterable[int]] = ..., dropped: _Optional[int] = ..., pools: _Optional[_Iterable[_Union[Pool, _Mapping]]] = ...) -> None: ...
+
+class Pool(_message.Message):
+    __slots__ = ("image", "warm", "busy", "refilling", "waiting", "claims", "exhausted", "failed")
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    WARM_FIELD_NUMBER: _ClassVar[int]
+    BUSY_FIELD_NUMBER: _ClassVar[int]
+    REFILLING_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    CLAIMS_FIELD_NUMBER: _ClassVar[int]
+    EXHAUSTED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    image: str
+    warm: int
+    busy: int
+    refilling: int
+    waiting: int
+    claims: int
+    exhausted: int
+    failed: int
+    def __init__(self, image: _Optional[str] = ..., warm: _Optional[int] = ..., busy: _Optional[int] = ..., refilling: _Optional[int] = ..., waiting: _Optional[int] = ..., claims: _Optional[int] = ..., exhausted: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class CapabilityLoad(_message.Message):
     __slots__ = ("capability", "rate", "failed_rate", "elapsed_s", "elapsed_max_s")

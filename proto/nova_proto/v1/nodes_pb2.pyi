@@ -98,7 +98,19 @@ class DrainRequest(_message.Message):
     def __init__(self, stay: bool = ..., timeout_s: _Optional[float] = ...) -> None: ...
 
 class DrainReply(_message.Message):
-    __slots__ = ("left_running",)
+    __slots__ = ("left_running", "resumed")
     LEFT_RUNNING_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
     left_running: int
-    def __init__(self, left_running: _Optional[int] = ...) -> None: ...
+    resumed: bool
+    def __init__(self, left_running: _Optional[int] = ..., resumed: bool = ...) -> None: ...
+
+class ResumeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ResumeReply(_message.Message):
+    __slots__ = ("was_draining",)
+    WAS_DRAINING_FIELD_NUMBER: _ClassVar[int]
+    was_draining: bool
+    def __init__(self, was_draining: bool = ...) -> None: ...

@@ -54,6 +54,11 @@ class NodesStub(object):
                 request_serializer=nova__proto_dot_v1_dot_nodes__pb2.DrainRequest.SerializeToString,
                 response_deserializer=nova__proto_dot_v1_dot_nodes__pb2.DrainReply.FromString,
                 _registered_method=True)
+        self.Resume = channel.unary_unary(
+                '/nova.v1.Nodes/Resume',
+                request_serializer=nova__proto_dot_v1_dot_nodes__pb2.ResumeRequest.SerializeToString,
+                response_deserializer=nova__proto_dot_v1_dot_nodes__pb2.ResumeReply.FromString,
+                _registered_method=True)
 
 
 class NodesServicer(object):
@@ -84,6 +89,13 @@ class NodesServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Resume(self, request, context):
+        """Ends a drain, one under way too: the node takes work again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodesServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -106,6 +118,11 @@ def add_NodesServicer_to_server(servicer, server):
                     servicer.Drain,
                     request_deserializer=nova__proto_dot_v1_dot_nodes__pb2.DrainRequest.FromString,
                     response_serializer=nova__proto_dot_v1_dot_nodes__pb2.DrainReply.SerializeToString,
+            ),
+            'Resume': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resume,
+                    request_deserializer=nova__proto_dot_v1_dot_nodes__pb2.ResumeRequest.FromString,
+                    response_serializer=nova__proto_dot_v1_dot_nodes__pb2.ResumeReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -216,6 +233,33 @@ class Nodes(object):
             '/nova.v1.Nodes/Drain',
             nova__proto_dot_v1_dot_nodes__pb2.DrainRequest.SerializeToString,
             nova__proto_dot_v1_dot_nodes__pb2.DrainReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resume(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nova.v1.Nodes/Resume',
+            nova__proto_dot_v1_dot_nodes__pb2.ResumeRequest.SerializeToString,
+            nova__proto_dot_v1_dot_nodes__pb2.ResumeReply.FromString,
             options,
             channel_credentials,
             insecure,

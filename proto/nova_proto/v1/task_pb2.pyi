@@ -114,7 +114,7 @@ class Limits(_message.Message):
     def __init__(self, wall_s: _Optional[float] = ..., cpu_s: _Optional[float] = ..., memory_bytes: _Optional[int] = ..., output_bytes: _Optional[int] = ...) -> None: ...
 
 class Demand(_message.Message):
-    __slots__ = ("capability", "version", "labels", "durability", "priority", "max_attempts", "limits", "deadline_s", "shards", "secrets", "sensitive")
+    __slots__ = ("capability", "version", "labels", "durability", "priority", "max_attempts", "limits", "deadline_s", "shards", "secrets", "sensitive", "prefers", "allowance_uusd")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -140,6 +140,8 @@ class Demand(_message.Message):
     SHARDS_FIELD_NUMBER: _ClassVar[int]
     SECRETS_FIELD_NUMBER: _ClassVar[int]
     SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    PREFERS_FIELD_NUMBER: _ClassVar[int]
+    ALLOWANCE_UUSD_FIELD_NUMBER: _ClassVar[int]
     capability: str
     version: str
     labels: _containers.ScalarMap[str, str]
@@ -151,7 +153,17 @@ class Demand(_message.Message):
     shards: int
     secrets: _containers.ScalarMap[str, str]
     sensitive: bool
-    def __init__(self, capability: _Optional[str] = ..., version: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., priority: _Optional[int] = ..., max_attempts: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., deadline_s: _Optional[float] = ..., shards: _Optional[int] = ..., secrets: _Optional[_Mapping[str, str]] = ..., sensitive: bool = ...) -> None: ...
+    prefers: _containers.RepeatedCompositeFieldContainer[Label]
+    allowance_uusd: int
+    def __init__(self, capability: _Optional[str] = ..., version: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., priority: _Optional[int] = ..., max_attempts: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., deadline_s: _Optional[float] = ..., shards: _Optional[int] = ..., secrets: _Optional[_Mapping[str, str]] = ..., sensitive: bool = ..., prefers: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., allowance_uusd: _Optional[int] = ...) -> None: ...
+
+class Label(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class Call(_message.Message):
     __slots__ = ("args", "inputs")
@@ -172,21 +184,37 @@ class Group(_message.Message):
     def __init__(self, demand: _Optional[_Union[Demand, _Mapping]] = ..., calls: _Optional[_Iterable[_Union[Call, _Mapping]]] = ..., blobs: _Optional[_Iterable[_Union[BlobRef, _Mapping]]] = ...) -> None: ...
 
 class Error(_message.Message):
-    __slots__ = ("code", "message", "fix", "retryable", "traceback")
+    __slots__ = ("code", "message", "fix", "retryable", "traceback", "retry_after_s")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FIX_FIELD_NUMBER: _ClassVar[int]
     RETRYABLE_FIELD_NUMBER: _ClassVar[int]
     TRACEBACK_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_S_FIELD_NUMBER: _ClassVar[int]
     code: str
     message: str
     fix: str
     retryable: bool
     traceback: str
-    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., fix: _Optional[str] = ..., retryable: bool = ..., traceback: _Optional[str] = ...) -> None: ...
+    retry_after_s: float
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., fix: _Optional[str] = ..., retryable: bool = ..., traceback: _Optional[str] = ..., retry_after_s: _Optional[float] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("model", "input_tokens", "output_tokens", "spent_uusd", "cache")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SPENT_UUSD_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    input_tokens: int
+    output_tokens: int
+    spent_uusd: int
+    cache: str
+    def __init__(self, model: _Optional[str] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., spent_uusd: _Optional[int] = ..., cache: _Optional[str] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("no", "attempt", "status", "value", "error", "node", "started_at", "elapsed_us")
+    __slots__ = ("no", "attempt", "status", "value", "error", "node", "started_at", "elapsed_us", "usage")
     NO_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +223,7 @@ class Outcome(_message.Message):
     NODE_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_US_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     no: int
     attempt: int
     status: Status
@@ -203,4 +232,5 @@ class Outcome(_message.Message):
     node: str
     started_at: float
     elapsed_us: int
-    def __init__(self, no: _Optional[int] = ..., attempt: _Optional[int] = ..., status: _Optional[_Union[Status, str]] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., node: _Optional[str] = ..., started_at: _Optional[float] = ..., elapsed_us: _Optional[int] = ...) -> None: ...
+    usage: Usage
+    def __init__(self, no: _Optional[int] = ..., attempt: _Optional[int] = ..., status: _Optional[_Union[Status, str]] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., node: _Optional[str] = ..., started_at: _Optional[float] = ..., elapsed_us: _Optional[int] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ...) -> None: ...

@@ -26,7 +26,7 @@ from nova_proto.v1 import task_pb2 as nova__proto_dot_v1_dot_task__pb2
 from nova_proto.v1 import event_pb2 as nova__proto_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19nova_proto/v1/tasks.proto\x12\x07nova.v1\x1a\x18nova_proto/v1/task.proto\x1a\x19nova_proto/v1/event.proto\"T\n\rSubmitRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1e\n\x06groups\x18\x02 \x03(\x0b\x32\x0e.nova.v1.Group\x12\x0f\n\x07mandate\x18\x03 \x01(\x0c\"N\n\x0bSubmitReply\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\x04\x12\r\n\x05\x63ount\x18\x04 \x01(\r\"@\n\x0cWatchRequest\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x04\x12\x0f\n\x07\x62\x61tches\x18\x02 \x03(\x04\x12\r\n\x05owner\x18\x03 \x01(\t\"9\n\nWatchReply\x12\x1e\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.nova.v1.Event\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"k\n\x0eSessionRequest\x12(\n\x06submit\x18\x01 \x01(\x0b\x32\x16.nova.v1.SubmitRequestH\x00\x12\'\n\x06resume\x18\x02 \x01(\x0b\x32\x15.nova.v1.WatchRequestH\x00\x42\x06\n\x04kind\"<\n\x07Refused\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1d\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0e.nova.v1.Error\"\x95\x01\n\x0cSessionReply\x12&\n\x08\x61\x63\x63\x65pted\x18\x01 \x03(\x0b\x32\x14.nova.v1.SubmitReply\x12!\n\x07refused\x18\x02 \x03(\x0b\x32\x10.nova.v1.Refused\x12\x1e\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x0e.nova.v1.Event\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\r\n\x05owner\x18\x05 \x01(\t\"\x18\n\nGetRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x92\x01\n\x0b\x41ttemptView\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x1f\n\x06status\x18\x03 \x01(\x0e\x32\x0f.nova.v1.Status\x12\x1d\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x0e.nova.v1.Error\x12\x12\n\nstarted_at\x18\x05 \x01(\x01\x12\x10\n\x08\x65nded_at\x18\x06 \x01(\x01\"\xa2\x03\n\x08TaskView\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x1f\n\x06status\x18\x03 \x01(\x0e\x32\x0f.nova.v1.Status\x12\x1f\n\x06\x64\x65mand\x18\x04 \x01(\x0b\x32\x0f.nova.v1.Demand\x12\x1b\n\x04\x63\x61ll\x18\x05 \x01(\x0b\x32\r.nova.v1.Call\x12\x1d\n\x05phase\x18\x06 \x01(\x0e\x32\x0e.nova.v1.Phase\x12\x0e\n\x06parent\x18\x07 \x01(\t\x12\x1d\n\x05value\x18\x08 \x01(\x0b\x32\x0e.nova.v1.Value\x12\x1d\n\x05\x65rror\x18\t \x01(\x0b\x32\x0e.nova.v1.Error\x12&\n\x08\x61ttempts\x18\n \x03(\x0b\x32\x14.nova.v1.AttemptView\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\x0b \x01(\x01\x12\x10\n\x08\x65nded_at\x18\x0c \x01(\x01\x12\x10\n\x08\x63hildren\x18\r \x03(\t\x12\x15\n\rchildren_done\x18\x0e \x01(\r\x12\x16\n\x0e\x63hildren_total\x18\x0f \x01(\r\x12\x0c\n\x04node\x18\x10 \x01(\t\x12\x11\n\tsubmitter\x18\x11 \x01(\t\"y\n\x0bListRequest\x12!\n\x08statuses\x18\x01 \x03(\x0e\x32\x0f.nova.v1.Status\x12\x12\n\ncapability\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x12\n\nlocal_only\x18\x04 \x01(\x08\x12\x10\n\x08\x63hildren\x18\x05 \x01(\x08\"M\n\tListReply\x12 \n\x05tasks\x18\x01 \x03(\x0b\x32\x11.nova.v1.TaskView\x12\x0f\n\x07missing\x18\x02 \x03(\t\x12\r\n\x05total\x18\x03 \x01(\x04\"\x1b\n\rCancelRequest\x12\n\n\x02id\x18\x01 \x01(\t\".\n\x0b\x43\x61ncelReply\x12\x1f\n\x06status\x18\x01 \x01(\x0e\x32\x0f.nova.v1.Status\"\x1c\n\x0e\x45xplainRequest\x12\n\n\x02id\x18\x01 \x01(\t\"R\n\x06Ranked\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04\x66its\x18\x03 \x01(\x08\x12\r\n\x05score\x18\x04 \x01(\x01\x12\x0f\n\x07reasons\x18\x05 \x03(\t\"\xa7\x01\n\x0b\x45xplanation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x06status\x18\x02 \x01(\x0e\x32\x0f.nova.v1.Status\x12\x11\n\twaits_for\x18\x03 \x01(\t\x12\x0f\n\x07unblock\x18\x04 \x03(\t\x12 \n\x07ranking\x18\x05 \x03(\x0b\x32\x0f.nova.v1.Ranked\x12\x11\n\tranked_at\x18\x06 \x01(\x01\x12\x12\n\ndurability\x18\x07 \x01(\t\")\n\x0bLogsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\",\n\tLogsReply\x12\x1f\n\x05lines\x18\x01 \x03(\x0b\x32\x10.nova.v1.LogLine\"R\n\x07LogLine\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0e\n\x06stderr\x18\x03 \x01(\x08\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0c\n\x04time\x18\x05 \x01(\x01\x32\xbc\x03\n\x05Tasks\x12\x36\n\x06Submit\x12\x16.nova.v1.SubmitRequest\x1a\x14.nova.v1.SubmitReply\x12\x35\n\x05Watch\x12\x15.nova.v1.WatchRequest\x1a\x13.nova.v1.WatchReply0\x01\x12=\n\x07Session\x12\x17.nova.v1.SessionRequest\x1a\x15.nova.v1.SessionReply(\x01\x30\x01\x12-\n\x03Get\x12\x13.nova.v1.GetRequest\x1a\x11.nova.v1.TaskView\x12\x30\n\x04List\x12\x14.nova.v1.ListRequest\x1a\x12.nova.v1.ListReply\x12\x36\n\x06\x43\x61ncel\x12\x16.nova.v1.CancelRequest\x1a\x14.nova.v1.CancelReply\x12\x38\n\x07\x45xplain\x12\x17.nova.v1.ExplainRequest\x1a\x14.nova.v1.Explanation\x12\x32\n\x04Logs\x12\x14.nova.v1.LogsRequest\x1a\x12.nova.v1.LogsReply0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19nova_proto/v1/tasks.proto\x12\x07nova.v1\x1a\x18nova_proto/v1/task.proto\x1a\x19nova_proto/v1/event.proto\"i\n\rSubmitRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1e\n\x06groups\x18\x02 \x03(\x0b\x32\x0e.nova.v1.Group\x12\x0f\n\x07mandate\x18\x03 \x01(\x0c\x12\x13\n\x0b\x62udget_uusd\x18\x04 \x01(\x04\"N\n\x0bSubmitReply\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\r\n\x05\x66irst\x18\x03 \x01(\x04\x12\r\n\x05\x63ount\x18\x04 \x01(\r\"@\n\x0cWatchRequest\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x04\x12\x0f\n\x07\x62\x61tches\x18\x02 \x03(\x04\x12\r\n\x05owner\x18\x03 \x01(\t\"9\n\nWatchReply\x12\x1e\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x0e.nova.v1.Event\x12\x0b\n\x03seq\x18\x02 \x01(\x04\"k\n\x0eSessionRequest\x12(\n\x06submit\x18\x01 \x01(\x0b\x32\x16.nova.v1.SubmitRequestH\x00\x12\'\n\x06resume\x18\x02 \x01(\x0b\x32\x15.nova.v1.WatchRequestH\x00\x42\x06\n\x04kind\"<\n\x07Refused\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x1d\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x0e.nova.v1.Error\"\x95\x01\n\x0cSessionReply\x12&\n\x08\x61\x63\x63\x65pted\x18\x01 \x03(\x0b\x32\x14.nova.v1.SubmitReply\x12!\n\x07refused\x18\x02 \x03(\x0b\x32\x10.nova.v1.Refused\x12\x1e\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x0e.nova.v1.Event\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\r\n\x05owner\x18\x05 \x01(\t\"\x18\n\nGetRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xb1\x01\n\x0b\x41ttemptView\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x1f\n\x06status\x18\x03 \x01(\x0e\x32\x0f.nova.v1.Status\x12\x1d\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x0e.nova.v1.Error\x12\x12\n\nstarted_at\x18\x05 \x01(\x01\x12\x10\n\x08\x65nded_at\x18\x06 \x01(\x01\x12\x1d\n\x05usage\x18\x07 \x01(\x0b\x32\x0e.nova.v1.Usage\"G\n\x06\x42udget\x12\x12\n\nlimit_uusd\x18\x01 \x01(\x04\x12\x12\n\nspent_uusd\x18\x02 \x01(\x04\x12\x15\n\rreserved_uusd\x18\x03 \x01(\x04\"\x85\x04\n\x08TaskView\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x1f\n\x06status\x18\x03 \x01(\x0e\x32\x0f.nova.v1.Status\x12\x1f\n\x06\x64\x65mand\x18\x04 \x01(\x0b\x32\x0f.nova.v1.Demand\x12\x1b\n\x04\x63\x61ll\x18\x05 \x01(\x0b\x32\r.nova.v1.Call\x12\x1d\n\x05phase\x18\x06 \x01(\x0e\x32\x0e.nova.v1.Phase\x12\x0e\n\x06parent\x18\x07 \x01(\t\x12\x1d\n\x05value\x18\x08 \x01(\x0b\x32\x0e.nova.v1.Value\x12\x1d\n\x05\x65rror\x18\t \x01(\x0b\x32\x0e.nova.v1.Error\x12&\n\x08\x61ttempts\x18\n \x03(\x0b\x32\x14.nova.v1.AttemptView\x12\x13\n\x0b\x61\x63\x63\x65pted_at\x18\x0b \x01(\x01\x12\x10\n\x08\x65nded_at\x18\x0c \x01(\x01\x12\x10\n\x08\x63hildren\x18\r \x03(\t\x12\x15\n\rchildren_done\x18\x0e \x01(\r\x12\x16\n\x0e\x63hildren_total\x18\x0f \x01(\r\x12\x0c\n\x04node\x18\x10 \x01(\t\x12\x11\n\tsubmitter\x18\x11 \x01(\t\x12\x12\n\nrequest_id\x18\x12 \x01(\t\x12\x1d\n\x05usage\x18\x13 \x01(\x0b\x32\x0e.nova.v1.Usage\x12\x1f\n\x06\x62udget\x18\x14 \x01(\x0b\x32\x0f.nova.v1.Budget\x12\r\n\x05parts\x18\x15 \x03(\t\"\x97\x01\n\x0bListRequest\x12!\n\x08statuses\x18\x01 \x03(\x0e\x32\x0f.nova.v1.Status\x12\x12\n\ncapability\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x12\n\nlocal_only\x18\x04 \x01(\x08\x12\x10\n\x08\x63hildren\x18\x05 \x01(\x08\x12\x0e\n\x06parent\x18\x06 \x01(\t\x12\x0c\n\x04skip\x18\x07 \x01(\r\"M\n\tListReply\x12 \n\x05tasks\x18\x01 \x03(\x0b\x32\x11.nova.v1.TaskView\x12\x0f\n\x07missing\x18\x02 \x03(\t\x12\r\n\x05total\x18\x03 \x01(\x04\"\x1b\n\rCancelRequest\x12\n\n\x02id\x18\x01 \x01(\t\".\n\x0b\x43\x61ncelReply\x12\x1f\n\x06status\x18\x01 \x01(\x0e\x32\x0f.nova.v1.Status\"\x1d\n\x0eRequeueRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\"1\n\x0cRequeueReply\x12!\n\x05tasks\x18\x01 \x03(\x0b\x32\x12.nova.v1.Requeuing\"W\n\tRequeuing\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x06status\x18\x02 \x01(\x0e\x32\x0f.nova.v1.Status\x12\x1d\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x0e.nova.v1.Error\"\x1c\n\x0e\x45xplainRequest\x12\n\n\x02id\x18\x01 \x01(\t\"R\n\x06Ranked\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04\x66its\x18\x03 \x01(\x08\x12\r\n\x05score\x18\x04 \x01(\x01\x12\x0f\n\x07reasons\x18\x05 \x03(\t\"\xa7\x01\n\x0b\x45xplanation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x06status\x18\x02 \x01(\x0e\x32\x0f.nova.v1.Status\x12\x11\n\twaits_for\x18\x03 \x01(\t\x12\x0f\n\x07unblock\x18\x04 \x03(\t\x12 \n\x07ranking\x18\x05 \x03(\x0b\x32\x0f.nova.v1.Ranked\x12\x11\n\tranked_at\x18\x06 \x01(\x01\x12\x12\n\ndurability\x18\x07 \x01(\t\")\n\x0bLogsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\",\n\tLogsReply\x12\x1f\n\x05lines\x18\x01 \x03(\x0b\x32\x10.nova.v1.LogLine\"R\n\x07LogLine\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0e\n\x06stderr\x18\x03 \x01(\x08\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0c\n\x04time\x18\x05 \x01(\x01\x32\xf7\x03\n\x05Tasks\x12\x36\n\x06Submit\x12\x16.nova.v1.SubmitRequest\x1a\x14.nova.v1.SubmitReply\x12\x35\n\x05Watch\x12\x15.nova.v1.WatchRequest\x1a\x13.nova.v1.WatchReply0\x01\x12=\n\x07Session\x12\x17.nova.v1.SessionRequest\x1a\x15.nova.v1.SessionReply(\x01\x30\x01\x12-\n\x03Get\x12\x13.nova.v1.GetRequest\x1a\x11.nova.v1.TaskView\x12\x30\n\x04List\x12\x14.nova.v1.ListRequest\x1a\x12.nova.v1.ListReply\x12\x36\n\x06\x43\x61ncel\x12\x16.nova.v1.CancelRequest\x1a\x14.nova.v1.CancelReply\x12\x39\n\x07Requeue\x12\x17.nova.v1.RequeueRequest\x1a\x15.nova.v1.RequeueReply\x12\x38\n\x07\x45xplain\x12\x17.nova.v1.ExplainRequest\x1a\x14.nova.v1.Explanation\x12\x32\n\x04Logs\x12\x14.nova.v1.LogsRequest\x1a\x12.nova.v1.LogsReply0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,45 +34,53 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'nova_proto.v1.tasks_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBMITREQUEST']._serialized_start=91
-  _globals['_SUBMITREQUEST']._serialized_end=175
-  _globals['_SUBMITREPLY']._serialized_start=177
-  _globals['_SUBMITREPLY']._serialized_end=255
-  _globals['_WATCHREQUEST']._serialized_start=257
-  _globals['_WATCHREQUEST']._serialized_end=321
-  _globals['_WATCHREPLY']._serialized_start=323
-  _globals['_WATCHREPLY']._serialized_end=380
-  _globals['_SESSIONREQUEST']._serialized_start=382
-  _globals['_SESSIONREQUEST']._serialized_end=489
-  _globals['_REFUSED']._serialized_start=491
-  _globals['_REFUSED']._serialized_end=551
-  _globals['_SESSIONREPLY']._serialized_start=554
-  _globals['_SESSIONREPLY']._serialized_end=703
-  _globals['_GETREQUEST']._serialized_start=705
-  _globals['_GETREQUEST']._serialized_end=729
-  _globals['_ATTEMPTVIEW']._serialized_start=732
-  _globals['_ATTEMPTVIEW']._serialized_end=878
-  _globals['_TASKVIEW']._serialized_start=881
-  _globals['_TASKVIEW']._serialized_end=1299
-  _globals['_LISTREQUEST']._serialized_start=1301
-  _globals['_LISTREQUEST']._serialized_end=1422
-  _globals['_LISTREPLY']._serialized_start=1424
-  _globals['_LISTREPLY']._serialized_end=1501
-  _globals['_CANCELREQUEST']._serialized_start=1503
-  _globals['_CANCELREQUEST']._serialized_end=1530
-  _globals['_CANCELREPLY']._serialized_start=1532
-  _globals['_CANCELREPLY']._serialized_end=1578
-  _globals['_EXPLAINREQUEST']._serialized_start=1580
-  _globals['_EXPLAINREQUEST']._serialized_end=1608
-  _globals['_RANKED']._serialized_start=1610
-  _globals['_RANKED']._serialized_end=1692
-  _globals['_EXPLANATION']._serialized_start=1695
-  _globals['_EXPLANATION']._serialized_end=1862
-  _globals['_LOGSREQUEST']._serialized_start=1864
-  _globals['_LOGSREQUEST']._serialized_end=1905
-  _globals['_LOGSREPLY']._serialized_start=1907
-  _globals['_LOGSREPLY']._serialized_end=1951
-  _globals['_LOGLINE']._serialized_start=1953
-  _globals['_LOGLINE']._serialized_end=2035
-  _globals['_TASKS']._serialized_start=2038
-  _globals['_TASKS']._serialized_end=2482
+  _globals['_SUBMITREQUEST']._serialized_end=196
+  _globals['_SUBMITREPLY']._serialized_start=198
+  _globals['_SUBMITREPLY']._serialized_end=276
+  _globals['_WATCHREQUEST']._serialized_start=278
+  _globals['_WATCHREQUEST']._serialized_end=342
+  _globals['_WATCHREPLY']._serialized_start=344
+  _globals['_WATCHREPLY']._serialized_end=401
+  _globals['_SESSIONREQUEST']._serialized_start=403
+  _globals['_SESSIONREQUEST']._serialized_end=510
+  _globals['_REFUSED']._serialized_start=512
+  _globals['_REFUSED']._serialized_end=572
+  _globals['_SESSIONREPLY']._serialized_start=575
+  _globals['_SESSIONREPLY']._serialized_end=724
+  _globals['_GETREQUEST']._serialized_start=726
+  _globals['_GETREQUEST']._serialized_end=750
+  _globals['_ATTEMPTVIEW']._serialized_start=753
+  _globals['_ATTEMPTVIEW']._serialized_end=930
+  _globals['_BUDGET']._serialized_start=932
+  _globals['_BUDGET']._serialized_end=1003
+  _globals['_TASKVIEW']._serialized_start=1006
+  _globals['_TASKVIEW']._serialized_end=1523
+  _globals['_LISTREQUEST']._serialized_start=1526
+  _globals['_LISTREQUEST']._serialized_end=1677
+  _globals['_LISTREPLY']._serialized_start=1679
+  _globals['_LISTREPLY']._serialized_end=1756
+  _globals['_CANCELREQUEST']._serialized_start=1758
+  _globals['_CANCELREQUEST']._serialized_end=1785
+  _globals['_CANCELREPLY']._serialized_start=1787
+  _globals['_CANCELREPLY']._serialized_end=1833
+  _globals['_REQUEUEREQUEST']._serialized_start=1835
+  _globals['_REQUEUEREQUEST']._serialized_end=1864
+  _globals['_REQUEUEREPLY']._serialized_start=1866
+  _globals['_REQUEUEREPLY']._serialized_end=1915
+  _globals['_REQUEUING']._serialized_start=1917
+  _globals['_REQUEUING']._serialized_end=2004
+  _globals['_EXPLAINREQUEST']._serialized_start=2006
+  _globals['_EXPLAINREQUEST']._serialized_end=2034
+  _globals['_RANKED']._serialized_start=2036
+  _globals['_RANKED']._serialized_end=2118
+  _globals['_EXPLANATION']._serialized_start=2121
+  _globals['_EXPLANATION']._serialized_end=2288
+  _globals['_LOGSREQUEST']._serialized_start=2290
+  _globals['_LOGSREQUEST']._serialized_end=2331
+  _globals['_LOGSREPLY']._serialized_start=2333
+  _globals['_LOGSREPLY']._serialized_end=2377
+  _globals['_LOGLINE']._serialized_start=2379
+  _globals['_LOGLINE']._serialized_end=2461
+  _globals['_TASKS']._serialized_start=2464
+  _globals['_TASKS']._serialized_end=2967
 # @@protoc_insertion_point(module_scope)

@@ -9,14 +9,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SubmitRequest(_message.Message):
-    __slots__ = ("request_id", "groups", "mandate")
+    __slots__ = ("request_id", "groups", "mandate", "budget_uusd")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     MANDATE_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_UUSD_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     groups: _containers.RepeatedCompositeFieldContainer[_task_pb2.Group]
     mandate: bytes
-    def __init__(self, request_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[_task_pb2.Group, _Mapping]]] = ..., mandate: _Optional[bytes] = ...) -> None: ...
+    budget_uusd: int
+    def __init__(self, request_id: _Optional[str] = ..., groups: _Optional[_Iterable[_Union[_task_pb2.Group, _Mapping]]] = ..., mandate: _Optional[bytes] = ..., budget_uusd: _Optional[int] = ...) -> None: ...
 
 class SubmitReply(_message.Message):
     __slots__ = ("request_id", "owner", "first", "count")
@@ -85,23 +87,35 @@ class GetRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class AttemptView(_message.Message):
-    __slots__ = ("attempt", "node", "status", "error", "started_at", "ended_at")
+    __slots__ = ("attempt", "node", "status", "error", "started_at", "ended_at", "usage")
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     ENDED_AT_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     node: str
     status: _task_pb2.Status
     error: _task_pb2.Error
     started_at: float
     ended_at: float
-    def __init__(self, attempt: _Optional[int] = ..., node: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.Status, str]] = ..., error: _Optional[_Union[_task_pb2.Error, _Mapping]] = ..., started_at: _Optional[float] = ..., ended_at: _Optional[float] = ...) -> None: ...
+    usage: _task_pb2.Usage
+    def __init__(self, attempt: _Optional[int] = ..., node: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.Status, str]] = ..., error: _Optional[_Union[_task_pb2.Error, _Mapping]] = ..., started_at: _Optional[float] = ..., ended_at: _Optional[float] = ..., usage: _Optional[_Union[_task_pb2.Usage, _Mapping]] = ...) -> None: ...
+
+class Budget(_message.Message):
+    __slots__ = ("limit_uusd", "spent_uusd", "reserved_uusd")
+    LIMIT_UUSD_FIELD_NUMBER: _ClassVar[int]
+    SPENT_UUSD_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_UUSD_FIELD_NUMBER: _ClassVar[int]
+    limit_uusd: int
+    spent_uusd: int
+    reserved_uusd: int
+    def __init__(self, limit_uusd: _Optional[int] = ..., spent_uusd: _Optional[int] = ..., reserved_uusd: _Optional[int] = ...) -> None: ...
 
 class TaskView(_message.Message):
-    __slots__ = ("id", "owner", "status", "demand", "call", "phase", "parent", "value", "error", "attempts", "accepted_at", "ended_at", "children", "children_done", "children_total", "node", "submitter")
+    __slots__ = ("id", "owner", "status", "demand", "call", "phase", "parent", "value", "error", "attempts", "accepted_at", "ended_at", "children", "children_done", "children_total", "node", "submitter", "request_id", "usage", "budget", "parts")
     ID_FIELD_NUMBER: _ClassVar[int]
     OWNER_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +133,10 @@ class TaskView(_message.Message):
     CHILDREN_TOTAL_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
     SUBMITTER_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     id: str
     owner: str
     status: _task_pb2.Status
@@ -136,21 +154,29 @@ class TaskView(_message.Message):
     children_total: int
     node: str
     submitter: str
-    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.Status, str]] = ..., demand: _Optional[_Union[_task_pb2.Demand, _Mapping]] = ..., call: _Optional[_Union[_task_pb2.Call, _Mapping]] = ..., phase: _Optional[_Union[_task_pb2.Phase, str]] = ..., parent: _Optional[str] = ..., value: _Optional[_Union[_task_pb2.Value, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.Error, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[AttemptView, _Mapping]]] = ..., accepted_at: _Optional[float] = ..., ended_at: _Optional[float] = ..., children: _Optional[_Iterable[str]] = ..., children_done: _Optional[int] = ..., children_total: _Optional[int] = ..., node: _Optional[str] = ..., submitter: _Optional[str] = ...) -> None: ...
+    request_id: str
+    usage: _task_pb2.Usage
+    budget: Budget
+    parts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.Status, str]] = ..., demand: _Optional[_Union[_task_pb2.Demand, _Mapping]] = ..., call: _Optional[_Union[_task_pb2.Call, _Mapping]] = ..., phase: _Optional[_Union[_task_pb2.Phase, str]] = ..., parent: _Optional[str] = ..., value: _Optional[_Union[_task_pb2.Value, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.Error, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[AttemptView, _Mapping]]] = ..., accepted_at: _Optional[float] = ..., ended_at: _Optional[float] = ..., children: _Optional[_Iterable[str]] = ..., children_done: _Optional[int] = ..., children_total: _Optional[int] = ..., node: _Optional[str] = ..., submitter: _Optional[str] = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[_task_pb2.Usage, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., parts: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("statuses", "capability", "limit", "local_only", "children")
+    __slots__ = ("statuses", "capability", "limit", "local_only", "children", "parent", "skip")
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     LOCAL_ONLY_FIELD_NUMBER: _ClassVar[int]
     CHILDREN_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    SKIP_FIELD_NUMBER: _ClassVar[int]
     statuses: _containers.RepeatedScalarFieldContainer[_task_pb2.Status]
     capability: str
     limit: int
     local_only: bool
     children: bool
-    def __init__(self, statuses: _Optional[_Iterable[_Union[_task_pb2.Status, str]]] = ..., capability: _Optional[str] = ..., limit: _Optional[int] = ..., local_only: bool = ..., children: bool = ...) -> None: ...
+    parent: str
+    skip: int
+    def __init__(self, statuses: _Optional[_Iterable[_Union[_task_pb2.Status, str]]] = ..., capability: _Optional[str] = ..., limit: _Optional[int] = ..., local_only: bool = ..., children: bool = ..., parent: _Optional[str] = ..., skip: _Optional[int] = ...) -> None: ...
 
 class ListReply(_message.Message):
     __slots__ = ("tasks", "missing", "total")
@@ -173,6 +199,28 @@ class CancelReply(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     status: _task_pb2.Status
     def __init__(self, status: _Optional[_Union[_task_pb2.Status, str]] = ...) -> None: ...
+
+class RequeueRequest(_message.Message):
+    __slots__ = ("ids",)
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RequeueReply(_message.Message):
+    __slots__ = ("tasks",)
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[Requeuing]
+    def __init__(self, tasks: _Optional[_Iterable[_Union[Requeuing, _Mapping]]] = ...) -> None: ...
+
+class Requeuing(_message.Message):
+    __slots__ = ("id", "status", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    status: _task_pb2.Status
+    error: _task_pb2.Error
+    def __init__(self, id: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.Status, str]] = ..., error: _Optional[_Union[_task_pb2.Error, _Mapping]] = ...) -> None: ...
 
 class ExplainRequest(_message.Message):
     __slots__ = ("id",)

@@ -64,6 +64,11 @@ class TasksStub(object):
                 request_serializer=nova__proto_dot_v1_dot_tasks__pb2.CancelRequest.SerializeToString,
                 response_deserializer=nova__proto_dot_v1_dot_tasks__pb2.CancelReply.FromString,
                 _registered_method=True)
+        self.Requeue = channel.unary_unary(
+                '/nova.v1.Tasks/Requeue',
+                request_serializer=nova__proto_dot_v1_dot_tasks__pb2.RequeueRequest.SerializeToString,
+                response_deserializer=nova__proto_dot_v1_dot_tasks__pb2.RequeueReply.FromString,
+                _registered_method=True)
         self.Explain = channel.unary_unary(
                 '/nova.v1.Tasks/Explain',
                 request_serializer=nova__proto_dot_v1_dot_tasks__pb2.ExplainRequest.SerializeToString,
@@ -118,6 +123,13 @@ class TasksServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Requeue(self, request, context):
+        """Gives dead letters fresh attempts of the same call. Asked twice, it is done once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Explain(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -163,6 +175,11 @@ def add_TasksServicer_to_server(servicer, server):
                     servicer.Cancel,
                     request_deserializer=nova__proto_dot_v1_dot_tasks__pb2.CancelRequest.FromString,
                     response_serializer=nova__proto_dot_v1_dot_tasks__pb2.CancelReply.SerializeToString,
+            ),
+            'Requeue': grpc.unary_unary_rpc_method_handler(
+                    servicer.Requeue,
+                    request_deserializer=nova__proto_dot_v1_dot_tasks__pb2.RequeueRequest.FromString,
+                    response_serializer=nova__proto_dot_v1_dot_tasks__pb2.RequeueReply.SerializeToString,
             ),
             'Explain': grpc.unary_unary_rpc_method_handler(
                     servicer.Explain,
@@ -337,6 +354,33 @@ class Tasks(object):
             '/nova.v1.Tasks/Cancel',
             nova__proto_dot_v1_dot_tasks__pb2.CancelRequest.SerializeToString,
             nova__proto_dot_v1_dot_tasks__pb2.CancelReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Requeue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nova.v1.Tasks/Requeue',
+            nova__proto_dot_v1_dot_tasks__pb2.RequeueRequest.SerializeToString,
+            nova__proto_dot_v1_dot_tasks__pb2.RequeueReply.FromString,
             options,
             channel_credentials,
             insecure,
