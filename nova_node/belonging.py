@@ -25,7 +25,7 @@ from nova_node.audit.telling import Telling
 from nova_node.config import IdentityConfig
 from nova_node.core.errors import Refused
 from nova_node.core.model import Member
-from nova_node.core.policy import CapabilityRule, Labels
+from nova_node.core.policy import CapabilityRule, Labels, Uses
 from nova_node.identity.authority import Authority
 from nova_node.identity.live import Identity, refused
 from nova_node.identity.mandates import Mandates
@@ -72,9 +72,10 @@ class Belonging:
                 " a new one, and until it answers nobody is reached"
             )
 
-    def mandates(self, rules: Sequence[CapabilityRule], labels: Labels) -> Mandates:
-        """What judges signed submits by what this node runs for whom."""
-        made = Mandates(self.identity.name.id, self.identity.trust, rules, labels, time.time)
+    def mandates(self, rules: Sequence[CapabilityRule], labels: Labels, uses: Uses) -> Mandates:
+        """What judges signed submits by what this node runs for whom, and what that may ask for."""
+        me, trust = self.identity.name.id, self.identity.trust
+        made = Mandates(me, trust, rules, labels, time.time, uses)
         self.identity.on_change(lambda: made.trust(self.identity.trust))
         return made
 

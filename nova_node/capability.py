@@ -18,8 +18,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
 
 from nova_node.answer import (
@@ -31,12 +30,32 @@ from nova_node.answer import (
     Offer,
     Produced,
     Shards,
+    Usage,
 )
 from nova_node.files import CHUNK_BYTES, WHITESPACE, Files, Piece
+from nova_node.given import given_secrets, given_settings, node_secret, own_secrets, secret, setting
+from nova_node.metrics.pools import Pool, report_pools
+from nova_node.waiting import (
+    Answer,
+    Ask,
+    AskFailed,
+    Waiting,
+    allowance_uusd,
+    ask,
+    attempt_of,
+    say,
+    sensitive,
+    spend,
+    submitter,
+    task_id,
+)
 
 __all__ = [
     "CHUNK_BYTES",
     "WHITESPACE",
+    "Answer",
+    "Ask",
+    "AskFailed",
     "BadArgument",
     "Capability",
     "Failed",
@@ -47,13 +66,27 @@ __all__ = [
     "Offer",
     "Param",
     "Piece",
+    "Pool",
     "Produced",
     "Shards",
+    "Usage",
+    "Waiting",
+    "allowance_uusd",
+    "ask",
+    "attempt_of",
     "capability",
     "given_secrets",
     "given_settings",
+    "node_secret",
+    "own_secrets",
+    "report_pools",
+    "say",
     "secret",
+    "sensitive",
     "setting",
+    "spend",
+    "submitter",
+    "task_id",
 ]
 
 P = ParamSpec("P")
@@ -62,7 +95,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}\.[a-z][a-z0-9_-]{0,62}")
 _VARIADIC = 0x04 | 0x08
-_COROUTINE = 0x80 | 0x200
+_COROUTINE, _ASYNC_GENERATOR = 0x80, 0x200
 
 
 class Limits(NamedTuple):
@@ -102,10 +135,12 @@ class Capability(Generic[P, R]):
         doc: str,
         check: Check,
         after_kill: Callable[[], None] | None,
+        waits: bool = False,
     ) -> None:
         self.function: Callable[..., Any] = function
         self.name, self.version, self.limits, self.doc = name, version, limits, doc
-        self.check, self.after_kill = check, after_kill
+        self.check, self.after_kill, self.waits = check, after_kill, waits
+        _check_kind(name, function, waits)
         self.params = _params(name, function)
         self.splitter: Callable[..., Iterable[Mapping[str, object]]] | None = None
         self.merger: Callable[[Iterator[Any]], Any] | None = None
@@ -121,6 +156,11 @@ class Capability(Generic[P, R]):
     def split(self, function: F) -> F:
         """Yields the arguments of each shard. It is given those arguments of the call that it
         names, and `shards`, the number wanted."""
+        if self.waits:
+            raise TypeError(
+                f"{self.name}: a capability that waits asks for tasks, it does not split"
+            )
+        _check_kind(self.name, function, False)
         self._split_names = frozenset(_names(self.name, function))
         unknown = self._split_names - self._by_name.keys() - {"shards"}
         if unknown:
@@ -199,11 +239,14 @@ def capability(
     doc: str = "",
     check: Check = lambda: NO_OFFER,
     after_kill: Callable[[], None] | None = None,
+    waits: bool = False,
 ) -> Callable[[Callable[P, R]], Capability[P, R]]:
     """Make a function a capability named `area.verb`. Raises TypeError when it cannot be one.
 
     `check` is called when a node finds out what it can offer; it has 20 s, and may raise NotOffered.
-    `after_kill` is called, in a thread, in the process that replaces one that was killed in here."""
+    `after_kill` is called, in a thread, in the process that replaces one that was killed in here.
+    With `waits` the function is an `async def` that waits for others more than it computes: it
+    takes a place in place of a slot, in one process with all such."""
     if not _NAME.fullmatch(name):
         raise TypeError(f"{name[:100]!r} is no capability name: use area.verb in lower case")
     if not 0 < len(version) <= 32:
@@ -211,60 +254,9 @@ def capability(
 
     def make(function: Callable[P, R]) -> Capability[P, R]:
         text = doc or _clean(function.__doc__ or "")
-        return Capability(function, name, version, limits, text, check, after_kill)
+        return Capability(function, name, version, limits, text, check, after_kill, waits)
 
     return make
-
-
-# ---------------------------------------------------------------- secrets
-
-_secrets: dict[str, str] = {}
-
-
-def secret(name: str) -> str:
-    """The value that the task gives under this name, for as long as the attempt lasts: ask for it
-    where it is used, and keep it nowhere. Raises Fatal when the task gives none."""
-    try:
-        return _secrets[name]
-    except KeyError:
-        raise Fatal(
-            f"the task gives no secret {name!r}",
-            f"submit it with a reference to one, such as {name}=secret:NAME",
-        ) from None
-
-
-@contextmanager
-def given_secrets(values: Mapping[str, str]) -> Generator[None, None, None]:
-    """Within it `secret` answers from `values`: what a worker does for an attempt, and a test for a
-    call of the function."""
-    _secrets.update(values)
-    try:
-        yield
-    finally:
-        _secrets.clear()
-
-
-# ---------------------------------------------------------------- settings
-
-_settings: dict[str, Any] = {}
-
-
-def setting(key: str) -> Any:
-    """What the node's config says, such as setting("sandbox.images"). Raises KeyError for a key of
-    which capabilities are not told."""
-    return _settings[key]
-
-
-@contextmanager
-def given_settings(values: Mapping[str, Any]) -> Generator[None, None, None]:
-    """Within it `setting` answers from `values`: what a worker does as long as it lives, and a test."""
-    before = _settings.copy()
-    _settings.update(values)
-    try:
-        yield
-    finally:
-        _settings.clear()
-        _settings.update(before)
 
 
 # ---------------------------------------------------------------- parameters from annotations
@@ -299,10 +291,15 @@ def _kind(accepts: tuple[type, ...]) -> str:
     return " or ".join(shown)
 
 
+def _check_kind(name: str, function: Callable[..., Any], waits: bool) -> None:
+    flags: int = getattr(getattr(function, "__code__", None), "co_flags", _ASYNC_GENERATOR)
+    if flags & _ASYNC_GENERATOR or bool(flags & _COROUTINE) != waits:
+        kind = "one that waits is an async def" if waits else "one that is async needs waits=True"
+        raise TypeError(f"{name}: a capability is a plain function (def); {kind}")
+
+
 def _names(name: str, function: Callable[..., Any]) -> tuple[str, ...]:
-    code = getattr(function, "__code__", None)
-    if code is None or code.co_flags & _COROUTINE:
-        raise TypeError(f"{name}: a capability is a plain function (def)")
+    code: types.CodeType = getattr(function, "__code__")  # noqa: B009
     if code.co_flags & _VARIADIC or code.co_posonlyargcount:
         raise TypeError(
             f"{name}: every parameter needs a name of its own (no *args, **kwargs or /)"

@@ -19,7 +19,7 @@ import platformdirs
 from nova_node.address import JOIN_PORT_DEFAULT, Address
 from nova_node.core.errors import Invalid, Refused
 from nova_node.core.model import Limits
-from nova_node.core.policy import CapabilityRule
+from nova_node.core.policy import CapabilityRule, Uses, with_uses
 from nova_node.settings import SETTINGS, SETTINGS_BY_KEY, Setting
 
 CONFIG_FILE_MAX_BYTES = 1 << 20
@@ -27,7 +27,7 @@ CONFIG_FILE_MAX_BYTES = 1 << 20
 INSECURE_BIND_VARIABLE = "NOVA_TEST_ALLOW_INSECURE_BIND"
 INSECURE_BIND_VALUE = "yes-only-in-tests"
 
-_TOLD = re.compile(r"name|sandbox\..*")
+_TOLD = re.compile(r"name|data_dir|(sandbox|models)\..*")
 
 SECRET_VARIABLES = "NOVA_SECRET_"
 """How variables begin that hold secrets for tasks."""
@@ -65,6 +65,8 @@ class WorkConfig:
     """What this node offers."""
 
     slots: int
+    #: for attempts that wait
+    places: int
     labels: tuple[tuple[str, str], ...]
     #: modules with capabilities, beside the installed ones
     capabilities: tuple[str, ...]
@@ -74,6 +76,8 @@ class WorkConfig:
     limits: Limits
     #: what members of each role may have it run
     policy: tuple[CapabilityRule, ...]
+    #: what capabilities that wait may ask for
+    uses: Uses
     #: settings that capabilities may ask for
     told: Mapping[str, object]
 
@@ -116,6 +120,10 @@ class NodeConfig:
     storage: StorageConfig
     #: where Prometheus may read; None: nowhere
     metrics: Address | None
+    #: where clients of OpenAI's protocol find the mesh's models; None: nowhere
+    openai: Address | None
+    #: that this node reaches, as texts for models.spec
+    models: tuple[str, ...] = ()
 
 
 class Given(NamedTuple):
@@ -156,6 +164,11 @@ def load(
         raise Refused(
             f"will not show metrics on {config.metrics}: whoever reaches that page may read it",
             "name a loopback address, as --metrics 127.0.0.1:9464, and read it from this machine",
+        )
+    if config.openai is not None and not config.openai.is_loopback:
+        raise Refused(
+            f"will not offer models on {config.openai}: whoever reaches it spends your money",
+            "name a loopback address, as --openai 127.0.0.1:7640, or run nova openai with TLS and a key",
         )
     return Loaded(config, given, tuple(warnings))
 
@@ -300,6 +313,7 @@ def _compose(values: Mapping[str, Any]) -> NodeConfig:
         discovery=DiscoveryConfig(values["peers"], values["mdns"], values["interfaces"]),
         work=WorkConfig(
             values["slots"],
+            values["places"],
             values["labels"],
             values["capabilities"],
             values["secret_sources"],
@@ -310,7 +324,8 @@ def _compose(values: Mapping[str, Any]) -> NodeConfig:
                 values["limits.output_bytes"],
             ),
             values["policy"],
-            {key: value for key, value in values.items() if _TOLD.fullmatch(key)},
+            with_uses(values["uses"]),
+            {key: _plain(value) for key, value in values.items() if _TOLD.fullmatch(key)},
         ),
         queues=QueueConfig(
             values["queues.tasks_max"], values["queues.mailbox_max"], values["queues.watch_max"]
@@ -323,7 +338,13 @@ def _compose(values: Mapping[str, Any]) -> NodeConfig:
             values["storage.metrics_retention_s"],
         ),
         metrics=values["metrics"],
+        openai=values["openai"],
+        models=values["models.use"],
     )
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
 
 
 def _identity(values: Mapping[str, Any]) -> IdentityConfig | None:

@@ -30,7 +30,7 @@ class Duties:
         self._runtime = runtime
         self._data = data
         self._blobs = blobs
-        self._card_version = card_version
+        self.card_version = card_version
         self._discovery: Discovery | None = None
         #: the likeliest last
         self._doors: list[str] = []
@@ -110,7 +110,7 @@ class Duties:
             self._tell_digest()
 
     def _tell_digest(self) -> None:
-        digest = self._runtime.engine.digest(self._card_version, int(self.lag_s * 1000))
+        digest = self._runtime.engine.digest(self.card_version, int(self.lag_s * 1000))
         self._runtime.tell_digest(digest)
 
     async def _remember_peers(self) -> None:

@@ -7,21 +7,19 @@ import functools
 import gc
 import logging
 import os
-import platform
 import random
 import resource
 import signal
-import zlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import psutil
 
 from nova_node.adapters.blobs_disk import DiskBlobs
 from nova_node.adapters.clock import SystemClock
 from nova_node.adapters.data_dir import DataDir
+from nova_node.adapters.endpoint_process import keep_endpoint
+from nova_node.adapters.executor_both import BothExecutor
+from nova_node.adapters.executor_host import HostExecutor
 from nova_node.adapters.executor_process import ProcessExecutor
 from nova_node.adapters.interfaces import (
     LOOPBACK_IP,
@@ -32,19 +30,22 @@ from nova_node.adapters.interfaces import (
 from nova_node.adapters.journal_sqlite import SqliteJournal
 from nova_node.adapters.local_nodes import LocalNode, announce, nodes_dir, withdraw
 from nova_node.address import Address
+from nova_node.asks import Asks
 from nova_node.audit.log import AuditLog
 from nova_node.config import NodeConfig
 from nova_node.core.engine import Engine, EngineConfig
 from nova_node.core.errors import NovaError
 from nova_node.core.members import LAN
 from nova_node.core.membership import Membership
-from nova_node.core.model import Capability, Card, Member
+from nova_node.core.model import Card, Member
 from nova_node.core.owner import OwnerConfig
 from nova_node.core.retention import RetentionConfig
-from nova_node.core.signals import DrainAsked, Signal
+from nova_node.core.signals import CardFetched, DrainAsked, Signal
 from nova_node.core.worker import WorkerConfig
+from nova_node.describing import Describing
 from nova_node.duties import Duties
 from nova_node.inputs import Inputs, keep_result, take_back
+from nova_node.models.key_ring import KeyRing
 from nova_node.ports import Post
 from nova_node.recorder import Recorder, record, recorder_of
 from nova_node.runtime import Runtime
@@ -83,6 +84,7 @@ class Node:
         self._interrupts = 0
         #: None: nothing is recorded
         self._recorder: Recorder | None = None
+        self.is_leaving = False
         self.data_dir = str(config.storage.data_dir.resolve())
 
     async def run(self) -> int:
@@ -92,11 +94,11 @@ class Node:
             early = _Early()
             await self._executor.start(self._config.work.slots, early.post)
             stack.push_async_callback(self._executor.stop)
-            describing = asyncio.create_task(self._executor.describe())
+            describing = asyncio.create_task(self._describing.describe())
             await asyncio.sleep(0)
             await self._bind(stack)
             self._compose(stack)
-            self.card = self._describe(*await describing)
+            self.card = await describing
             self._engine.describe(self.card)
             await self._server.start()
             early.pass_on(self._runtime.post)
@@ -127,10 +129,10 @@ class Node:
         self._incarnation = self._journal.open()
         stack.callback(self._journal.close)
         self._blobs = DiskBlobs(folder / "blobs", config.storage.blob_cap_bytes, sealer)
-        self._resolver = Resolver(
-            Store(folder / "secrets"), Sources(config.work.secret_sources, os.environ)
-        )
-        self._executor = ProcessExecutor(
+        store = Store(folder / "secrets")
+        keys = KeyRing(config.models, store, os.environ)
+        self._resolver = Resolver(store, Sources(config.work.secret_sources, os.environ))
+        processes = ProcessExecutor(
             str(folder / "spool"),
             self._blobs.path,
             functools.partial(keep_result, self._blobs),
@@ -139,6 +141,11 @@ class Node:
             functools.partial(take_back, self._blobs),
             config.work.told,
         )
+        self._host = HostExecutor(processes, self._data.node)
+        self._executor = BothExecutor(processes, self._host, config.work.places)
+        self._describing = Describing(self._data.node, config.work, self._executor)
+        self._host.measured = self._describing.hear
+        self._host.reveal(keys.reveal)
         self._engine = Engine(
             self._data.node,
             self._incarnation,
@@ -147,7 +154,12 @@ class Node:
                     unended_max=config.queues.tasks_max,
                     retention=RetentionConfig(forgotten_after_s=config.storage.journal_retention_s),
                 ),
-                WorkerConfig(slots=config.work.slots, wall_s=config.work.limits.wall_s),
+                WorkerConfig(
+                    slots=config.work.slots,
+                    places=config.work.places,
+                    asking=frozenset(config.work.uses),
+                    wall_s=config.work.limits.wall_s,
+                ),
             ),
             self._rng,
             self._journal.read(),
@@ -204,7 +216,7 @@ class Node:
 
     def _compose(self, stack: AsyncExitStack) -> None:
         queues, work, belonging = self._config.queues, self._config.work, self._belonging
-        mandates = belonging.mandates(work.policy, work.labels) if belonging else None
+        mandates = belonging.mandates(work.policy, work.labels, work.uses) if belonging else None
         self._inputs = Inputs(
             self._blobs,
             self._server.peers,
@@ -231,8 +243,12 @@ class Node:
                 self._clock,
                 self._incarnation,
                 self.lag_ms,
+                self._executor.pools,
             )
         self._inputs.post = self._runtime.post
+        asks = Asks(self._runtime, self._blobs, work.uses)
+        stack.push_async_callback(asks.stop)
+        self._host.asker = asks
         stack.push_async_callback(self._inputs.stop)
         self._server.serve(
             self._runtime,
@@ -244,26 +260,6 @@ class Node:
             mandates,
             self._recorder,
         )
-
-    def _describe(self, capabilities: list[Capability], warnings: list[str]) -> Card:
-        """The card; its version is a hash of what it says."""
-        for warning in warnings:
-            log.warning("%s", warning)
-        labels = dict(pair for each in capabilities for pair in each.labels)
-        labels |= dict(self._config.work.labels)
-        card = Card(
-            self._data.node,
-            0,
-            tuple(capabilities),
-            tuple(sorted(labels.items())),
-            self._config.work.slots,
-            os.cpu_count() or 1,
-            psutil.virtual_memory().total,
-            platform.platform(terse=True),
-            platform.python_version(),
-            tuple(warnings),
-        )
-        return replace(card, card_version=zlib.crc32(repr(card).encode()) & 0x7FFFFFFF)
 
     async def _join(self, stack: AsyncExitStack) -> None:
         """Show the node to this machine's tools and to the mesh."""
@@ -279,13 +275,24 @@ class Node:
         if self._recorder is not None:
             await record(stack, self._recorder, self._config.metrics, me.name)
         self._duties.start(me, self._config.discovery, self._listen, join_port)
+        self._duties.spawn(self._describing.ask_again(self._publish))
+        self._duties.spawn(self._describing.follow_models(self._publish))
         if belonging is not None:
             alive = self._runtime.membership.alive
             belonging.keep_up(
                 self._server, alive, self._duties.doors, self._duties.spawn, self._rng
             )
             belonging.tell_heads(self._server, self._audit, alive, self._duties.spawn, self._rng)
+        if self._config.openai is not None:
+            self._duties.spawn(keep_endpoint(self._config.openai, me.address))
         log.info("node %s (%s) listens on %s", me.name, me.node, me.address)
+
+    def _publish(self, card: Card) -> None:
+        if card != self.card:
+            self.card = card
+            self._duties.card_version = card.card_version
+            self._engine.describe(card)
+            self._runtime.post(CardFetched(card))
 
     # ------------------------------------------------------------ what the services ask
 
@@ -296,6 +303,7 @@ class Node:
         self._inputs.release(blob_ids)
 
     def stop(self) -> None:
+        self.is_leaving = True
         self._stopping.set()
 
     # ------------------------------------------------------------ stop
@@ -317,6 +325,7 @@ class Node:
             self.stop()
 
     def _drain_and_stop(self) -> None:
+        self.is_leaving = True
         self._duties.spawn(self._drain())
 
     async def _drain(self) -> None:

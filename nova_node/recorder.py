@@ -26,11 +26,13 @@ from nova_node.address import Address
 from nova_node.config import StorageConfig
 from nova_node.core.errors import NovaError
 from nova_node.core.events import Event
-from nova_node.core.model import MemberState
+from nova_node.core.model import Anomaly, MemberState
+from nova_node.core.signals import Noticed
 from nova_node.metrics.history import Projection
 from nova_node.metrics.keeping import DAY_S, Rules
+from nova_node.metrics.pools import Pools
 from nova_node.metrics.samples import Gauges, Recent, anomaly_detail, sample_of
-from nova_node.metrics.tables import EVENTS, MEMBERS, TASKS
+from nova_node.metrics.tables import EVENTS, MEMBERS, SPENDING, TASKS
 from nova_node.ports import Clock, Journal
 from nova_node.runtime import Runtime
 
@@ -52,13 +54,14 @@ def recorder_of(
     clock: Clock,
     incarnation: int,
     lag_ms: Callable[[], float],
+    pools: Pools,
 ) -> Recorder:
     rules = Rules(
         kept_days=math.ceil(storage.metrics_retention_s / DAY_S),
         cap_bytes=storage.metrics_cap_bytes,
     )
     folder = (storage.data_dir / "metrics").resolve()
-    return Recorder(folder, runtime, journal, clock, incarnation, lag_ms, rules)
+    return Recorder(folder, runtime, journal, clock, incarnation, lag_ms, rules, pools)
 
 
 async def record(
@@ -94,6 +97,7 @@ class Recorder:
         incarnation: int,
         lag_ms: Callable[[], float],
         rules: Rules,
+        pools: Pools,
     ) -> None:
         """To be made before anything is announced."""
         self.recent = Recent()
@@ -104,6 +108,7 @@ class Recorder:
         self._journal = journal
         self._clock = clock
         self._lag_ms = lag_ms
+        self._pools = pools
         self._spool = Spool(folder, incarnation)
         self.history = History(folder, runtime.engine.me, rules, self._spool)
         self.history.on_lost = self._project_again
@@ -184,7 +189,7 @@ class Recorder:
 
     async def _project_again(self, last_seq: int) -> None:
         """What the database held after this event is lost. Waits a while for most of it."""
-        self._spool.forget([TASKS.name, EVENTS.name, MEMBERS.name])
+        self._spool.forget([TASKS.name, SPENDING.name, EVENTS.name, MEMBERS.name])
         rebuild = self._begin_rebuild(last_seq + 1)
         await asyncio.wait({rebuild}, timeout=REBUILD_WAIT_S)
 
@@ -235,7 +240,7 @@ class Recorder:
     def sample(self) -> None:
         now = self._clock.now()
         seen, self._seen = self._seen, []
-        sample = sample_of(now, now - self._sampled_at, self._gauges(), seen)
+        sample = sample_of(now, now - self._sampled_at, self._gauges(), seen, self._pools.take())
         self._sampled_at = now
         lines = sample.lines()
         changes = self.recent.add(sample)
@@ -244,6 +249,8 @@ class Recorder:
             for change in changes:
                 detail = anomaly_detail(change)
                 notes.note_anomaly(now, detail)
+                told = Anomaly(change.series, change.value, change.median, change.z, change.ended)
+                self._runtime.post(Noticed(told))
                 log.info("anomaly: %s", detail)
             lines += notes.lines()
         self._spool.put(lines)
@@ -266,9 +273,9 @@ class Recorder:
             memory_bytes=self._process.memory_info().rss,
             memory_free_bytes=psutil.virtual_memory().available,
             load=os.getloadavg()[0],
-            queued=len(engine.worker.queue),
+            queued=len(engine.worker.slots.queue),
             unended=engine.tasks.unended,
-            slots=len(engine.worker.slots),
+            slots=len(engine.worker.slots.all),
             slots_free=engine.worker.slots_free,
             lag_ms=self._lag_ms(),
             peers=len(alive),

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import glob
-import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import psutil
 
-from nova_node.adapters.worker_cards import describe
+from nova_node.adapters.worker_cards import NOTHING, Catalogue, describe
 from nova_node.adapters.worker_frames import (
     Head,
     Owed,
-    Spooled,
     blob_ids,
     decode_results,
     encode_attempts,
@@ -30,16 +26,14 @@ from nova_node.adapters.worker_frames import (
 from nova_node.adapters.worker_main import IDLE
 from nova_node.adapters.worker_output import Output
 from nova_node.adapters.worker_process import NO_SETTINGS, Setup, WorkerProcess, death
+from nova_node.adapters.worker_results import Keep, Results
 from nova_node.core.errors import NovaError
 from nova_node.core.model import (
     Attempt,
-    BlobRef,
     Capability,
-    Demand,
-    Encoding,
     Failure,
     Limits,
-    Value,
+    Model,
 )
 from nova_node.core.signals import (
     Ran,
@@ -48,6 +42,7 @@ from nova_node.core.signals import (
     SlotReady,
     Spoke,
 )
+from nova_node.metrics.pools import Pools
 from nova_node.ports import NO_SECRETS, Post
 from nova_node.secrets.redact import Redactor, Revealed
 
@@ -57,18 +52,14 @@ GUARDED_MAX = 1024
 BACKOFF_S = (0.1, 10.0)
 
 Locate = Callable[[str], str]
-Keep = Callable[..., BlobRef]
-"""Of a path, an encoding, whether it is sensitive, and whether it is to survive a power cut even if
-small."""
 TakeBack = Callable[[Attempt], None]
 
 
 class ProcessExecutor:
-    """`spool` is a folder of its own for large results, emptied at start. `locate` gives the local
-    file of a blob; `keep`, called in a thread, makes the file of a large result a blob, a sensitive
-    one if its task is. `modules` hold capabilities beside those of the installed entry points.
-    `limits` are the defaults, `settings` those of the node that capabilities may ask for.
-    `take_back` is told when an attempt with blobs reads them no more."""
+    """`spool` and `keep` are those of Results. `locate` gives the local file of a blob. `modules` hold
+    capabilities beside those of the installed entry points. `limits` are the defaults, `settings` those
+    of the node that capabilities may ask for. `take_back` is told when an attempt with blobs reads
+    them no more."""
 
     def __init__(
         self,
@@ -80,29 +71,40 @@ class ProcessExecutor:
         take_back: TakeBack = lambda attempt: None,
         settings: Mapping[str, object] = NO_SETTINGS,
     ) -> None:
-        self.spool, self.locate = spool, locate
+        self.locate = locate
         self.setup = Setup(spool, tuple(modules), settings)
-        self._keep, self._limits, self._take_back = keep, limits, take_back
+        self.results = Results(spool, keep)
+        self.catalogue = Catalogue(limits)
+        self.pools = Pools()
+        self._take_back = take_back
         self._slots: list[_Slot] = []
-        self._keeping: dict[str, asyncio.Task[None]] = {}
-        self._cards: dict[tuple[str, str], tuple[str, Capability]] = {}
+        self._described = NOTHING
 
     async def start(self, slots: int, post: Post) -> None:
-        self._make_spool()
-        self.clear_spool("")
+        self.results.open()
         self.post = post
         self._slots = [_Slot(self, number) for number in range(slots)]
         for slot in self._slots:
             slot.start()
 
+    @property
+    def withheld(self) -> bool:
+        """Whether `describe` may find more later. It asks only for that then."""
+        return bool(self._described.withheld)
+
+    @property
+    def models(self) -> list[Model]:
+        """That `describe` found, the first of each name."""
+        found = [model for each in self._described.models.values() for model in each]
+        return list({model.name: model for model in reversed(found)}.values())[::-1]
+
     async def describe(self) -> tuple[list[Capability], list[str]]:
-        self._make_spool()
-        found, warnings = await describe(self.setup)
-        self._cards = {}
-        for module, card in found:
-            self._cards.setdefault((card.name, card.version), (module, card))
-            self._cards.setdefault((card.name, ""), (module, card))
-        return [card for _, card in found], warnings
+        self.results.make_folder()
+        self._described = described = await describe(self.setup, self._described)
+        self.catalogue.fill(described.found)
+        cards = [card for _, card in described.found]
+        self.pools.know(label for card in cards for label, _ in card.labels)
+        return cards, described.warnings
 
     def run(
         self,
@@ -118,75 +120,15 @@ class ProcessExecutor:
 
     async def stop(self) -> None:
         await asyncio.gather(*(slot.stop() for slot in self._slots))
-        await asyncio.gather(*self._keeping.values())
+        await self.results.settled()
 
     # ---- for the slots
-
-    def job_row(self, demand: Demand) -> list[Any]:
-        module, _ = self._cards.get((demand.capability, demand.version), ("", None))
-        limits = self.limits_of(demand)
-        return [
-            *(demand.capability, demand.version, module),
-            *(limits.cpu_s, limits.memory_bytes, limits.output_bytes),
-        ]
-
-    def limits_of(self, demand: Demand) -> Limits:
-        """The task's own, else the capability's, else the node's."""
-        _, card = self._cards.get((demand.capability, demand.version), ("", None))
-        declared = card.limits if card else self._limits
-        own, node = demand.limits, self._limits
-        return Limits(
-            own.wall_s or declared.wall_s or node.wall_s,
-            own.cpu_s or declared.cpu_s or node.cpu_s,
-            own.memory_bytes or declared.memory_bytes or node.memory_bytes,
-            own.output_bytes or declared.output_bytes or node.output_bytes,
-        )
 
     def take_back(self, attempts: Iterable[Attempt]) -> None:
         loop = asyncio.get_running_loop()
         for attempt in attempts:
             if (attempt.call.inputs or attempt.parts) and blob_ids(attempt):
                 loop.run_in_executor(None, self._take_back, attempt)
-
-    def store(self, slot: int, results: Sequence[Spooled]) -> None:
-        for result in results:
-            task = asyncio.create_task(self._store(slot, result))
-            self._keeping.update(dict.fromkeys(result.paths, task))
-
-    async def _store(self, slot: int, result: Spooled) -> None:
-        end: Value | Failure
-        try:
-            end = await asyncio.to_thread(self._value, result)
-        except NovaError as error:
-            end = error.failure()
-        except OSError as error:
-            fix = "free some space on the node's disk"
-            end = Failure("unavailable", f"cannot store the result: {error}", fix, True)
-        for path in result.paths:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-            del self._keeping[path]
-        self.post(Ran(slot, (ended(result.key, result.attempt, result.elapsed_us, end),)))
-
-    def _value(self, result: Spooled) -> Value:
-        sensitive = result.attempt.demand.sensitive
-        value = Value(result.encoding, result.data)
-        if result.path:
-            value = value._replace(blob=self._keep(result.path, result.encoding, sensitive))
-        if result.pack:
-            pack = self._keep(result.pack, Encoding.RAW, sensitive, True)
-            value = value._replace(pack=pack, files=result.extents(pack.id))
-        return value
-
-    def clear_spool(self, stem: str) -> None:
-        """Remove what a process left behind, but not the results that are being kept."""
-        for path in glob.glob(os.path.join(glob.escape(self.spool), f"{stem}*")):
-            if path not in self._keeping:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
-
-    def _make_spool(self) -> None:
-        os.makedirs(self.spool, mode=0o700, exist_ok=True)
 
 
 class _Slot:
@@ -225,11 +167,12 @@ class _Slot:
         if process is None or not self._ready:
             executor.take_back(attempts)
             return
+        row = executor.catalogue.job_row
         try:
-            data = encode_attempts(keys, attempts, executor.job_row, executor.locate, secrets)
+            data = encode_attempts(keys, attempts, row, executor.locate, secrets)
         except (NovaError, OSError):
             keys, attempts = self._without_lost_blobs(keys, attempts)
-            data = encode_attempts(keys, attempts, executor.job_row, executor.locate, secrets)
+            data = encode_attempts(keys, attempts, row, executor.locate, secrets)
         if secrets:
             self._guard(secrets)
         self._owed.extend(zip(keys, attempts, strict=True))
@@ -279,14 +222,15 @@ class _Slot:
         key, _ = process.current()
         was_ready, failure = self._ready, self._doom or _failure(code)
         ran = self._find(key)
-        self._after = self._executor.job_row(ran.demand)[:3] if ran else ()
+        self._after = self._executor.catalogue.job_row(ran.demand)[:3] if ran else ()
         self._output.end()
         self._guarded = ()
         self._owed.clear()
         self._executor.take_back(self._reading.values())
         self._reading.clear()
         self._process, self._ready, self._doom = None, False, None
-        self._executor.clear_spool(f"{process.pid}-")
+        self._executor.results.clear(f"{process.pid}-")
+        self._executor.pools.gone(self._number)
         if was_ready:
             self._executor.post(SlotDied(self._number, key if ran else None, failure))
 
@@ -302,16 +246,21 @@ class _Slot:
                     read = [self._reading.pop(each.key, None) for each in (*done, *spooled)]
                     self._executor.take_back([attempt for attempt in read if attempt])
                 ran += done
-                if spooled:
-                    self._executor.store(self._number, spooled)
+                for each in spooled:
+                    self._executor.results.store(each, self._stored)
             elif "say" in head:
                 self._hear(head["say"], head["fd"], body)
+            elif "pools" in head:
+                self._executor.pools.hear(self._number, head["pools"])
             elif "ready" in head:
                 self._ready = True
                 self._executor.post(SlotReady(self._number))
         self._output.flush()
         if ran:
             self._executor.post(Ran(self._number, tuple(ran)))
+
+    def _stored(self, item: RanItem) -> None:
+        self._executor.post(Ran(self._number, (item,)))
 
     def _raw(self, key: int, fd: int, data: bytes) -> bool:
         room = self._hear(key, fd, data)
@@ -325,7 +274,7 @@ class _Slot:
             attempt = self._find(key)
             if attempt is None:
                 return True
-            self._output.begin(key, self._executor.limits_of(attempt.demand).output_bytes)
+            self._output.begin(key, self._executor.catalogue.limits_of(attempt.demand).output_bytes)
         return self._output.hear(fd, data)
 
     def _said(self, key: int, stderr: bool, text: str) -> None:
@@ -343,7 +292,7 @@ class _Slot:
         if not self._owed or not self._process:
             return
         attempt = self._find(self._process.current()[0])
-        limit = self._executor.limits_of(attempt.demand).memory_bytes if attempt else 0
+        limit = self._executor.catalogue.limits_of(attempt.demand).memory_bytes if attempt else 0
         if limit:
             with contextlib.suppress(psutil.NoSuchProcess):
                 used = psutil.Process(self._process.pid).memory_info().rss

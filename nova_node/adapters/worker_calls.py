@@ -136,32 +136,29 @@ class Caller:
     def call(self, job: Job, args: bytes, request: Request | None) -> Done:
         found = job.capability
         try:
-            given = _decode(args) if args and args != b"{}" else {}
             if request is None:
-                value = found.function(**found.bind(given))
-                if value is None:
-                    return _NULL
-                return self._result(found, value, False)
+                value = found.function(**arguments(found, args))
+                return _NULL if value is None else self.result(found, value, False)
             if request.phase == MERGE:
                 if found.merger is None:
                     raise Refusal("invalid_argument", f"{found.name} does not merge", "")
-                return self._result(found, found.merger(_parts(found, request)), request.part)
-            bound = found.bind(given | _inputs(request))
+                return self.result(found, found.merger(_parts(found, request)), request.part)
+            bound = arguments(found, args, request)
             if request.phase == SPLIT:
                 if found.splitter is None:
                     raise Refusal("invalid_argument", f"{found.name} does not split", "")
                 return self._shards(found, found.cut(bound, request.shards))
-            return self._result(found, found.function(**bound), request.part)
+            return self.result(found, found.function(**bound), request.part)
         except BaseException as error:
-            return b"", {"failure": self._failed(job, error)}
+            return b"", {"failure": self.failed(job, error)}
 
-    def _failed(self, job: Job, error: BaseException) -> list[Any]:
+    def failed(self, job: Job, error: BaseException) -> list[Any]:
         return failure(error, job.memory_bytes)
 
     def _shards(self, found: Capability[..., Any], calls: Iterable[Mapping[str, object]]) -> Done:
         return _shards(found, calls)
 
-    def _result(self, found: Capability[..., Any], value: object, part: bool) -> Done:
+    def result(self, found: Capability[..., Any], value: object, part: bool) -> Done:
         if isinstance(value, Shards):
             return self._shards(found, value.calls)
         if isinstance(value, Produced):
@@ -171,7 +168,7 @@ class Caller:
         elif isinstance(value, bytes):
             data, encoding = value, RAW
         else:
-            data, encoding = _encode(found.name, value), JSON
+            data, encoding = encode_json(found.name, value), JSON
         if len(data) > (PART_INLINE_BYTES if part else INLINE_BYTES):
             return b"", {"file": self._spool(data), "encoding": encoding}
         return data, None if encoding == JSON else {"encoding": RAW}
@@ -183,7 +180,7 @@ class Caller:
                 "bad_result", f"{found.name} returned files that nobody can be given", fix
             )
         _check_files(found, given.files)
-        data, note = self._result(found, given.value, part)
+        data, note = self.result(found, given.value, part)
         if not given.files:
             return data, note
         pack, files = self._pack(given.files)
@@ -191,6 +188,14 @@ class Caller:
 
 
 # ---------------------------------------------------------------- in
+
+
+def arguments(
+    found: Capability[..., Any], args: bytes, request: Request | None = None
+) -> dict[str, object]:
+    """Those of a call of the function. Raises BadArgument."""
+    given = _decode(args) if args and args != b"{}" else {}
+    return found.bind(given if request is None else given | _inputs(request))
 
 
 def _no_constant(text: str) -> float:
@@ -245,7 +250,7 @@ _dense = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", 
 _ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
-def _encode(name: str, value: object) -> bytes:
+def encode_json(name: str, value: object) -> bytes:
     try:
         try:
             return _dense(value).encode()
@@ -282,7 +287,7 @@ def _shards(found: Capability[..., Any], calls: Iterable[Mapping[str, object]]) 
                 inputs.append([name, 0, [_extent(found, piece) for piece in value]])
             else:
                 plain[name] = value
-        args = _encode(found.name, plain)
+        args = encode_json(found.name, plain)
         rows.append([len(args), inputs])
         body += (args, *raws)
     if not rows:
@@ -303,12 +308,14 @@ def _bad_split(found: Capability[..., Any], what: str, fix: str) -> Refusal:
 def failure(
     error: BaseException, memory_bytes: int = 0, clean: Callable[[str], str] = str
 ) -> list[Any]:
-    """Code, message, fix, retryable, traceback; texts are cleaned before they are cut."""
+    """Code, message, fix, retryable, traceback, and when to come back where that is known; texts are
+    cleaned before they are cut."""
     message = clean(str(error))[:MESSAGE_LENGTH]
     match error:
         case Failed():
             trace = _middle_out(clean(error.traceback))
-            return [error.code, message, clean(error.fix), error.retryable, trace]
+            row = [error.code, message, clean(error.fix), error.retryable, trace]
+            return [*row, error.retry_after_s] if error.retry_after_s else row
         case BadArgument():
             return ["invalid_argument", message, clean(error.fix), False, ""]
         case Fatal():

@@ -6,7 +6,7 @@ Rule: card by card and module by module, so that the node knows which one ended 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nova_node.adapters.worker_calls import load
@@ -27,17 +27,22 @@ def describe(modules: Iterable[str], tell: Tell) -> None:
 
 
 def _offered(found: Iterable[Capability[..., Any]]) -> dict[str, Any]:
-    """Cards, and for each reason the names of those that are not offered."""
+    """Cards, and for each thing that is missing the names of those that lack it."""
     cards: list[list[Any]] = []
     withheld: dict[str, list[str]] = {}
+    models: list[Mapping[str, object]] = []
     for each in found:
         try:
-            cards.append(_card(each, each.check()))
+            offer = each.check()
+            cards.append(_card(each, offer))
+            models.extend(offer.models)
+            why = offer.lacks
         except NotOffered as error:
-            if why := str(error):
-                why += f" (fix: {error.fix})" if error.fix else ""
-                withheld.setdefault(why, []).append(each.name)
-    return {"cards": cards, "withheld": withheld}
+            why = f"not offered, {error}" if str(error) else ""
+            why += f" (fix: {error.fix})" if why and error.fix else ""
+        if why:
+            withheld.setdefault(why, []).append(each.name)
+    return {"cards": cards, "withheld": withheld, "models": models}
 
 
 def _card(found: Capability[..., Any], offer: Offer) -> list[Any]:
@@ -47,7 +52,7 @@ def _card(found: Capability[..., Any], offer: Offer) -> list[Any]:
     ]
     splits, merges = found.splitter is not None, found.merger is not None
     what = [found.name, found.version, found.doc, params, splits, merges, list(found.limits)]
-    return [*what, sorted(offer.labels.items()), offer.local]
+    return [*what, sorted(offer.labels.items()), offer.local, found.waits]
 
 
 def _plain(default: object) -> object:

@@ -104,7 +104,7 @@ def encode_attempts(
         body.append(call.args)
         if attempt.phase or call.inputs or attempt.part or secrets:
             merge = attempt.phase == Phase.MERGE
-            items, extra = _parts(attempt.parts, body) if merge else _inputs(call.inputs, body)
+            items, extra = _parts(attempt.parts, body) if merge else inputs_row(call.inputs, body)
             what = [int(attempt.phase), attempt.demand.shards, attempt.part, items, extra]
             notes.append([i, [*what, secrets.get(keys[i])]])
             for blob_id in blob_ids(attempt):
@@ -119,7 +119,7 @@ def blob_ids(attempt: Attempt) -> set[str]:
     return ids.union(e.blob_id for each in attempt.call.inputs for e in each.extents or ())
 
 
-def _inputs(inputs: Sequence[Input], body: list[bytes]) -> tuple[list[Any], int]:
+def inputs_row(inputs: Sequence[Input], body: list[bytes]) -> tuple[list[Any], int]:
     items: list[Any] = []
     size = 0
     for each in inputs:
@@ -226,7 +226,7 @@ def _calls(rows: list[Any], data: bytes) -> list[Call]:
 
 
 def decode_card(row: list[Any]) -> Capability:
-    name, version, doc, params, splits, merges, limits, labels, local = row
+    name, version, doc, params, splits, merges, limits, labels, local, waits = row
     return Capability(
         name,
         version,
@@ -239,4 +239,5 @@ def decode_card(row: list[Any]) -> Capability:
         Limits(*limits),
         tuple((key, value) for key, value in labels),
         local,
+        waits,
     )

@@ -1,7 +1,8 @@
 """The main of a worker process: takes batches of attempts from its node, one at a time.
 
-Standard library and `nova_node.capability` only. A frame either way is two little-endian u32, the
-sizes of its JSON header and of its body, then both. worker_frames is the node's side of it.
+Standard library and what `nova_node.capability` stands on only. A frame either way is two
+little-endian u32, the sizes of its JSON header and of its body, then both. worker_frames is the node's
+side of it.
 Rule: nothing that is finished waits for what may take long.
 """
 
@@ -23,6 +24,7 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nova_node.adapters.worker_calls import (
@@ -37,6 +39,7 @@ from nova_node.adapters.worker_calls import (
 )
 from nova_node.adapters.worker_describe import describe
 from nova_node.capability import given_secrets, given_settings
+from nova_node.metrics.pools import Pool, heard_by
 
 if TYPE_CHECKING:
     from nova_node.adapters.worker_secrets import Ears
@@ -194,6 +197,9 @@ class Worker:
             self._said += len(data)
             self._outbox.send({"say": self._mark[0], "fd": fd}, data)
 
+    def tell_pools(self, pools: Sequence[Pool]) -> None:
+        self._outbox.send({"pools": pools})
+
     def _batch(self, head: dict[str, Any], body: bytes) -> None:
         jobs: list[Job | list[Any] | None] = [None] * len(head["jobs"])
         notes: dict[int, Any] = dict(head["notes"])
@@ -273,7 +279,7 @@ class Worker:
             try:
                 found = self._library.find(name, version, module)
             except BaseException as error:
-                return failure(_not_loaded(name, error))
+                return failure(not_loaded(name, error))
             if len(self._jobs) > 1000:
                 self._jobs.clear()
             job = self._jobs[row] = Job(found, cpu_s, memory, output)
@@ -297,7 +303,7 @@ class Worker:
             resource.setrlimit(kind, (soft, hard))
 
 
-def _not_loaded(name: str, error: BaseException) -> BaseException:
+def not_loaded(name: str, error: BaseException) -> BaseException:
     if isinstance(error, Refusal):
         return error
     return Refusal(
@@ -332,7 +338,7 @@ def _data_bytes() -> int:
         return 64 << 20
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     if sys.platform == "linux":
         import ctypes
 
@@ -342,7 +348,7 @@ def _die_with(parent: int) -> None:
 
 
 def main(setup: dict[str, Any]) -> None:
-    _die_with(setup["parent"])
+    die_with(setup["parent"])
     os.set_inheritable(setup["socket"], False)
     os.set_inheritable(setup["mark"], False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -350,7 +356,7 @@ def main(setup: dict[str, Any]) -> None:
     worker = Worker(setup)
     sys.stdout, sys.stderr = worker.out, worker.err
     try:
-        with given_settings(setup["settings"]):
+        with given_settings(setup["settings"]), heard_by(worker.tell_pools):
             worker.serve()
             atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
     except (BrokenPipeError, ConnectionResetError):

@@ -31,8 +31,9 @@ NO_SETTINGS: Mapping[str, object] = MappingProxyType({})
 
 _START = (
     "import sys, json; setup = json.loads(sys.argv.pop()); sys.path[:] = setup['path']; "
-    "from nova_node.adapters.worker_main import main; main(setup)"
+    "from importlib import import_module; import_module(setup['main']).main(setup)"
 )
+WORKER_MAIN = "nova_node.adapters.worker_main"
 
 
 class Setup(NamedTuple):
@@ -48,14 +49,15 @@ class Setup(NamedTuple):
 class WorkerProcess:
     """`on_frames` gets (header, body) pairs, `on_raw` the key of an attempt and what was written in
     it to file descriptor 1 or 2; when that returns False the process has to wait a little before
-    it can write more."""
+    it can write more. `main` is the module whose `main` it runs."""
 
     def __init__(
         self,
         on_frames: Callable[[list[tuple[Head, bytes]]], None],
         on_raw: Callable[[int, int, bytes], bool],
+        main: str = WORKER_MAIN,
     ) -> None:
-        self._on_frames, self._on_raw = on_frames, on_raw
+        self._on_frames, self._on_raw, self._main = on_frames, on_raw, main
         self._loop = asyncio.get_running_loop()
         self._frames = Frames()
         self._socket: asyncio.Transport | None = None
@@ -78,6 +80,7 @@ class WorkerProcess:
         for each in (ours, theirs):
             each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
         setup = {
+            "main": self._main,
             "path": sys.path,
             "socket": theirs.fileno(),
             "mark": mark,

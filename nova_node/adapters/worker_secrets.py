@@ -44,14 +44,14 @@ class SecretCaller(Caller):
         self._held = data
         return ""
 
-    def _failed(self, job: Job, error: BaseException) -> list[Any]:
+    def failed(self, job: Job, error: BaseException) -> list[Any]:
         return failure(error, job.memory_bytes, self._redactor.text)
 
     def _shards(self, found: Capability[..., Any], calls: Iterable[Mapping[str, object]]) -> Done:
         return super()._shards(found, map(self._clean_call, calls))
 
-    def _result(self, found: Capability[..., Any], value: object, part: bool) -> Done:
-        data, note = super()._result(found, value, part)
+    def result(self, found: Capability[..., Any], value: object, part: bool) -> Done:
+        data, note = super().result(found, value, part)
         if isinstance(value, Produced):
             return data, note  # its value and its files came by here
         if note and "shards" in note:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nova_node.cli.ask import drain, status
+from nova_node.cli.ask import drain, resume, status
 from nova_node.cli.audit import audit
 from nova_node.cli.bundle import bundle
 from nova_node.cli.completion import completion
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 for _command in (
-    *(start, init, join, demo, doctor, config, drain, status),
+    *(start, init, join, demo, doctor, config, drain, resume, status),
     *(token, user, members, revoke, rotate, secret, audit, bundle, completion),
 ):
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""`status` and `drain`: what is asked of a node that runs."""
+"""`status`, `drain` and `resume`: what is asked of a node that runs."""
 
 from __future__ import annotations
 
@@ -82,6 +82,22 @@ def drain(node: str | None, stay: bool, timeout_s: float, as_json: bool) -> None
         click.echo("drained" if stay else "drained, stopping")
     if left:
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+@click.command()
+@_node_option
+@_json_option
+def resume(node: str | None, as_json: bool) -> None:
+    """End a drain: the node takes work again."""
+    from nova_node.adapters import nodes_grpc
+
+    address = _address_of(node) if node else _only_local_node()
+    was_draining = nodes_grpc.resume(address, STATUS_TIMEOUT_S)
+    if as_json:
+        document = {"schema": 1, "address": address, "was_draining": was_draining}
+        click.echo(json.dumps(document))
+    else:
+        click.echo("takes work again" if was_draining else "it was not draining")
 
 
 def _stop(pid: int, timeout_s: float) -> int:

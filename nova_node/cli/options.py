@@ -17,6 +17,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 #: parameter of the command -> key of the setting
 _KEYS = {
     "listen": "listen",
+    "advertise": "advertise",
+    "join_listen": "join_listen",
     "name": "name",
     "mesh": "mesh",
     "data_dir": "data_dir",
@@ -27,10 +29,14 @@ _KEYS = {
     "label": "labels",
     "capability": "capabilities",
     "metrics": "metrics",
+    "openai": "openai",
+    "model": "models.use",
 }
 
 _OPTIONS = (
     click.option("--listen", metavar="HOST:PORT", help="Serve here.  [default: 127.0.0.1:7600]"),
+    click.option("--advertise", metavar="HOST:PORT", help="Others reach this node here."),
+    click.option("--join-listen", metavar="HOST:PORT", help="Let others into the mesh here."),
     click.option("--name", help="What people call this node.  [default: the host's name]"),
     click.option("--mesh", help="Name of the mesh.  [default: nova]"),
     click.option("--data-dir", metavar="FOLDER", help="Journal and blobs; one node each."),
@@ -41,6 +47,8 @@ _OPTIONS = (
     click.option("--label", metavar="KEY=VALUE", multiple=True, help="Repeatable."),
     click.option("--capability", metavar="MODULE", multiple=True, help="Repeatable."),
     click.option("--metrics", metavar="HOST:PORT", help="Let Prometheus read /metrics here."),
+    click.option("--openai", metavar="HOST:PORT", help="Offer the mesh's models here."),
+    click.option("--model", metavar="NAME[,url=URL]...", multiple=True, help="Repeatable."),
     click.option(
         "--set",
         "settings",

@@ -49,12 +49,15 @@ def start(verbose: bool, adopt: bool, **given: Any) -> None:
 
 @click.command()
 @click.option("--path", metavar="FOLDER", help="Files to work on.  [default: made for the demo]")
-def demo(path: str | None) -> None:
+@click.option(
+    "--no-console", is_flag=True, help="Do not show it in the console at the end, on a terminal."
+)
+def demo(path: str | None, no_console: bool) -> None:
     """Three nodes on this machine find each other and share a task; all is removed after."""
     from nova_node import demo as show
 
     try:
-        sys.exit(show.run(path))
+        sys.exit(show.run(path, not no_console))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -15,17 +15,19 @@ from typing import Any
 
 from nova_node.core.events import (
     Accepted,
+    AnomalySeen,
     Assigned,
     Event,
     Finished,
     Grown,
     Output,
     PeerChanged,
+    Requeued,
     Retried,
 )
-from nova_node.core.model import Durability, Outcome, Phase, Status
+from nova_node.core.model import Durability, Outcome, Phase, Status, Usage
 from nova_node.core.tasks import Task
-from nova_node.metrics.tables import EVENTS, MEMBERS, TASKS, Line, micros, squeezed
+from nova_node.metrics.tables import EVENTS, MEMBERS, SPENDING, TASKS, Line, micros, squeezed
 
 Detail = Mapping[str, Any]
 
@@ -76,11 +78,16 @@ class Projection:
         #: rows in the order of their tables' columns
         self._events: list[tuple[Any, ...]] = []
         self._members: list[tuple[Any, ...]] = []
+        self._spending: list[tuple[Any, ...]] = []
 
     def lines(self) -> list[tuple[str, Line]]:
         """Each with the name of its table. To be asked for once all is added."""
         lines = [(TASKS.name, self._line(group)) for group in self._groups.values()]
-        for table, rows in ((EVENTS, self._events), (MEMBERS, self._members)):
+        for table, rows in (
+            (SPENDING, self._spending),
+            (EVENTS, self._events),
+            (MEMBERS, self._members),
+        ):
             if rows:
                 columns = zip(table.columns, zip(*rows, strict=True), strict=True)
                 lines.append((table.name, {c.name: squeezed(list(v)) for c, v in columns}))
@@ -99,7 +106,9 @@ class Projection:
                 self._add_rare(event, fact)
 
     def _add_rare(
-        self, event: Event, fact: Accepted | Retried | Grown | PeerChanged | Output
+        self,
+        event: Event,
+        fact: Accepted | Retried | Grown | Requeued | PeerChanged | AnomalySeen | Output,
     ) -> None:
         match fact:
             case Accepted(groups=groups):
@@ -113,6 +122,10 @@ class Projection:
                 self._note(event, "grown", parent, len(calls), "", detail)
             case PeerChanged():
                 self._peer_changed(event, fact)
+            case Requeued(nos):
+                self._note(event, "requeued", nos[0], len(nos), "", {})
+            case AnomalySeen():
+                pass  # noted where it was seen
             case Output():
                 pass  # what tasks wrote stays in the journal: nova logs
 
@@ -152,6 +165,8 @@ class Projection:
             group.tasks.append(task)
             group.seqs.append(seq)
             group.times_us.append(time_us)
+            if outcome.usage is not None:
+                self._spent(event, outcome, outcome.usage)
         detail: dict[str, int] = {}
         statuses = [outcome.status for outcome in outcomes]
         for status in set(statuses):
@@ -191,7 +206,27 @@ class Projection:
         detail: dict[str, Any] = {"attempt": outcome.attempt, "charged": charged}
         if outcome.failure is not None:
             detail["code"] = outcome.failure.code
+        if outcome.usage is not None:
+            self._spent(event, outcome, outcome.usage)
         self._note(event, "retried", outcome.no, 1, outcome.node, detail)
+
+    def _spent(self, event: Event, outcome: Outcome, usage: Usage) -> None:
+        task = self._by_no.get(outcome.no)
+        if task is None:
+            return
+        row = (
+            micros(event.time),
+            event.seq,
+            outcome.no,
+            outcome.attempt,
+            task.root.depth > 0,
+            task.demand.capability,
+            task.batch.submitter,
+            outcome.node,
+            _STATUS_WORDS[outcome.status],
+            *usage,
+        )
+        self._spending.append(row)
 
     def _peer_changed(self, event: Event, fact: PeerChanged) -> None:
         row = (micros(event.time), fact.node, fact.name, fact.state, fact.why)

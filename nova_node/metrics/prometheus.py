@@ -38,6 +38,19 @@ METRICS: dict[str, Metric] = {
     "nova_task_run_seconds_total": Metric(
         "counter", "Seconds that the last attempts of ended tasks ran.", ("capability",)
     ),
+    "nova_sandbox_containers": Metric(
+        "gauge", "Containers for foreign code: warm, busy or refilling.", ("image", "state")
+    ),
+    "nova_sandbox_waiting": Metric(
+        "gauge", "Programs that wait for a container: the pool is exhausted.", ("image",)
+    ),
+    "nova_sandbox_claims_total": Metric(
+        "counter", "Programs that asked for a container.", ("image",)
+    ),
+    "nova_sandbox_exhausted_total": Metric(
+        "counter", "Of them those that found none warm.", ("image",)
+    ),
+    "nova_sandbox_failed_total": Metric("counter", "Containers that did not start.", ("image",)),
     "nova_metrics_dropped_total": Metric("counter", "Rows of the history that were not recorded."),
 }
 
@@ -84,7 +97,22 @@ def _values(recent: Recent, dropped: int) -> Iterable[Value]:
         yield "nova_tasks_total", (capability, "failed"), failed
     for capability, (_, _, elapsed_s) in sums:
         yield "nova_task_run_seconds_total", (capability,), elapsed_s
+    yield from _of_pools(recent)
     yield "nova_metrics_dropped_total", (), dropped
+
+
+def _of_pools(recent: Recent) -> Iterable[Value]:
+    """Nothing on a node without a sandbox."""
+    pools = recent.samples[-1].pools if recent.samples else ()
+    for pool in pools:
+        yield "nova_sandbox_containers", (pool.image, "warm"), pool.warm
+        yield "nova_sandbox_containers", (pool.image, "busy"), pool.busy
+        yield "nova_sandbox_containers", (pool.image, "refilling"), pool.refilling
+    for pool in pools:
+        yield "nova_sandbox_waiting", (pool.image,), pool.waiting
+    for index, what in enumerate(("claims", "exhausted", "failed")):
+        for image, sums in sorted(recent.pools.items()):
+            yield f"nova_sandbox_{what}_total", (image,), sums[index]
 
 
 def _escape(text: str) -> str:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from nova_node.core.model import Status
 from nova_node.metrics.anomaly import Anomaly, Detector, Rule
 from nova_node.metrics.history import Projection
-from nova_node.metrics.tables import RATES, SAMPLES, Line, micros
+from nova_node.metrics.pools import Pool
+from nova_node.metrics.tables import POOLS, RATES, SAMPLES, Line, micros
 
 CAPABILITIES_WATCHED_MAX = 32
 RECENT_MAX = 120
@@ -58,6 +59,7 @@ class Sample(NamedTuple):
     failed: int
     retried: int
     rates: tuple[Rate, ...]
+    pools: tuple[Pool, ...] = ()
 
     def lines(self) -> list[tuple[str, Line]]:
         at = micros(self.at)
@@ -66,15 +68,24 @@ class Sample(NamedTuple):
         for name, value in {**asdict(self.gauges), **counts}.items():
             one[name] = [value]
         lines: list[tuple[str, Line]] = [(SAMPLES.name, one)]
-        if self.rates:
-            many: dict[str, list[object]] = {"time": [at] * len(self.rates)}
-            for index, name in enumerate(Rate._fields):
-                many[name] = [rate[index] for rate in self.rates]
-            lines.append((RATES.name, many))
+        for table, fields, rows in (
+            (RATES, Rate._fields, self.rates),
+            (POOLS, Pool._fields, self.pools),
+        ):
+            if rows:
+                many: dict[str, list[object]] = {"time": [at] * len(rows)}
+                many |= {name: [row[n] for row in rows] for n, name in enumerate(fields)}
+                lines.append((table.name, many))
         return lines
 
 
-def sample_of(at: float, interval_s: float, gauges: Gauges, seen: Iterable[Projection]) -> Sample:
+def sample_of(
+    at: float,
+    interval_s: float,
+    gauges: Gauges,
+    seen: Iterable[Projection],
+    pools: tuple[Pool, ...] = (),
+) -> Sample:
     """`seen` is what was projected since the sample before."""
     sums: dict[str, list[int]] = {}
     done = failed = retried = 0
@@ -93,7 +104,7 @@ def sample_of(at: float, interval_s: float, gauges: Gauges, seen: Iterable[Proje
         Rate(name, good, count - good, us / 1e6 / count, max_us / 1e6, total_us / 1e6 / count)
         for name, (count, good, us, max_us, total_us) in sorted(sums.items())
     )
-    return Sample(at, interval_s, gauges, done, failed, retried, rates)
+    return Sample(at, interval_s, gauges, done, failed, retried, rates, pools)
 
 
 class Recent:
@@ -108,6 +119,8 @@ class Recent:
         self.anomalies_begun = 0
         #: by capability: ended well, else, seconds that last attempts ran
         self.sums: dict[str, tuple[int, int, float]] = {}
+        #: of containers by image: claims, those that found none warm, those that did not start
+        self.pools: dict[str, tuple[int, int, int]] = {}
         self._detectors: dict[str, Detector] = {
             "rate": Detector("rate", RATE),
             "errors": Detector("errors", ERRORS),
@@ -129,6 +142,13 @@ class Recent:
                     failed + rate.failed,
                     elapsed_s + ran_s,
                 )
+        for pool in sample.pools:
+            claims, exhausted, unstarted = self.pools.get(pool.image, (0, 0, 0))
+            self.pools[pool.image] = (
+                claims + pool.claims,
+                exhausted + pool.exhausted,
+                unstarted + pool.failed,
+            )
         found = [
             self._detector(name).feed(sample.at, value) for name, value in self._watched(sample)
         ]

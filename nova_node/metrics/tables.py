@@ -75,6 +75,23 @@ RATES = Table(
     ),
 )
 
+POOLS = Table(
+    "pools",
+    "one row a second for each image that foreign code runs in here; none without a sandbox",
+    "time",
+    (
+        Column("time", TIME, "when"),
+        Column("image", "VARCHAR", "its name"),
+        Column("warm", "INTEGER", "containers that wait for a program"),
+        Column("busy", "INTEGER", "that run one"),
+        Column("refilling", "INTEGER", "that are being started"),
+        Column("waiting", "INTEGER", "programs that wait for one: the pool is exhausted"),
+        Column("claims", "INTEGER", "programs that asked for one since the row before"),
+        Column("exhausted", "INTEGER", "of them those that found none warm"),
+        Column("failed", "INTEGER", "containers that did not start"),
+    ),
+)
+
 TASKS = Table(
     "tasks",
     "tasks of this owner that ended, parts of larger ones included",
@@ -103,6 +120,30 @@ TASKS = Table(
         ("id", "VARCHAR", "{tag} || '-' || no", "its id"),
         ("elapsed_s", "DOUBLE", "elapsed_us / 1e6", "the same in seconds"),
         ("away", "BOOLEAN", "worker <> '' AND worker <> {me}", "it ran on another node"),
+    ),
+)
+
+SPENDING = Table(
+    "spending",
+    "attempts that used models, failed ones included",
+    "time",
+    (
+        Column("time", TIME, "when their end was recorded"),
+        Column("seq", "BIGINT", "number of the event that told it"),
+        Column("no", "BIGINT", "number of the task"),
+        Column("attempt", "INTEGER", "which of its attempts"),
+        Column(
+            "asked", "BOOLEAN", "another task asked for it, and tells the same money as its own"
+        ),
+        Column("capability", "VARCHAR", "what was run"),
+        Column("submitter", "VARCHAR", "who asked: role/id; empty without identity"),
+        Column("worker", "VARCHAR", "id of the node that ran it"),
+        Column("status", "VARCHAR", "done, failed, cancelled, or waiting for the next attempt"),
+        Column("model", "VARCHAR", "its name; empty when there were several"),
+        Column("input_tokens", "BIGINT", "what the models were given"),
+        Column("output_tokens", "BIGINT", "what they wrote"),
+        Column("spent_uusd", "BIGINT", "millionths of a US dollar; NULL: the price is not known"),
+        Column("cache", "VARCHAR", "how the answer was found without a model; empty: it was not"),
     ),
 )
 
@@ -137,7 +178,9 @@ MEMBERS = Table(
     ),
 )
 
-TABLES: dict[str, Table] = {t.name: t for t in (SAMPLES, RATES, TASKS, EVENTS, MEMBERS)}
+TABLES: dict[str, Table] = {
+    t.name: t for t in (SAMPLES, RATES, POOLS, TASKS, SPENDING, EVENTS, MEMBERS)
+}
 
 
 def row_count(line: Line) -> int:

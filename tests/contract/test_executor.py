@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from support.stage import Stage, attempt, code, value
 
+from nova_node.adapters.executor_both import BothExecutor
+from nova_node.adapters.executor_host import HostExecutor
 from nova_node.adapters.executor_process import ProcessExecutor
 from nova_node.adapters.memory_executor import Answer, FakeExecutor
 from nova_node.capability import secret
@@ -16,9 +18,10 @@ from nova_node.core.signals import (
     SlotDied,
     SlotReady,
 )
-from nova_node.ports import Executor
+from nova_node.ports import Executor, Post
 
 MODULE = "support.sample_capabilities"
+WAITING = "support.waiting_capabilities"
 Make = Callable[[], Executor]
 
 
@@ -51,15 +54,37 @@ SCRIPT: dict[str, Callable[[Attempt], Answer]] = {
 }
 
 
-@pytest.fixture(params=["process", "fake"])
+class Places(BothExecutor):
+    """A node without slots: what the suite calls slots are places."""
+
+    async def start(self, slots: int, post: Post) -> None:
+        self._places = slots
+        await super().start(0, post)
+
+
+@pytest.fixture(params=["process", "fake", "both", "places"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     def keep(path: str, encoding: Encoding, sensitive: bool) -> BlobRef:
         raise AssertionError("nothing is large here")
 
-    def process() -> Executor:
-        return ProcessExecutor(str(tmp_path), str, keep, [MODULE])
+    def process(module: str = MODULE) -> ProcessExecutor:
+        return ProcessExecutor(str(tmp_path), str, keep, [module])
 
-    return process if request.param == "process" else lambda: FakeExecutor(SCRIPT)
+    def both() -> Executor:
+        processes = process()
+        return BothExecutor(processes, HostExecutor(processes, "me"), 0)
+
+    def places() -> Executor:
+        processes = process(WAITING)
+        return Places(processes, HostExecutor(processes, "me"), 1)
+
+    makes: dict[str, Make] = {
+        "process": process,
+        "fake": lambda: FakeExecutor(SCRIPT),
+        "both": both,
+        "places": places,
+    }
+    return makes[request.param]
 
 
 def double(n: int) -> Attempt:
@@ -166,7 +191,8 @@ def test_kill_ends_what_runs_and_carries_the_reason_back(make: Make) -> None:
             keys = stage.give(double(1), attempt("sample.hang"), double(2))
             await stage.results(1)
             stage.executor.kill(0, why)
-            assert await stage.next(SlotDied) == SlotDied(0, keys[1], why)
+            died = await stage.next(SlotDied)
+            assert (died.slot, died.key, died.failure) == (0, keys[1], why)
             await stage.next(SlotReady)
             assert value(await stage.one(double(3))) == b"6"
 

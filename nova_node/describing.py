@@ -1,0 +1,89 @@
+"""What a node's card says, kept true while it runs: what it can do, and how fast its models were."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import platform
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import psutil
+
+from nova_node.adapters.executor_both import BothExecutor
+from nova_node.config import WorkConfig
+from nova_node.core.model import Capability, Card, Model
+from nova_node.models.measured import Row
+
+log = logging.getLogger("nova.node")
+
+ASK_AGAIN_S = (5.0, 60.0)
+MEASURED_EVERY_S = 60.0
+
+Publish = Callable[[Card], None]
+
+
+class Describing:
+    def __init__(self, node: str, work: WorkConfig, executor: BothExecutor) -> None:
+        self._node, self._work, self._executor = node, work, executor
+        self._found: list[Capability] = []
+        self._warnings: list[str] = []
+        #: by model, ttft_ms and tokens_per_s
+        self._measured: dict[str, tuple[float, float]] = {}
+        self._news = asyncio.Event()
+
+    async def describe(self) -> Card:
+        """Asks a worker process anew. What was not warned of before is logged."""
+        found, warnings = await self._executor.describe()
+        for warning in warnings:
+            if warning not in self._warnings:
+                log.warning("%s", warning)
+        self._found, self._warnings = found, warnings
+        return self._card()
+
+    def hear(self, rows: Sequence[Row]) -> None:
+        """What the host measured."""
+        self._measured |= {name: (ttft_ms, rate) for name, ttft_ms, rate in rows}
+        self._news.set()
+
+    async def ask_again(self, publish: Publish) -> None:
+        """What this node lacks, such as a container engine, may come while it runs."""
+        pause_s = ASK_AGAIN_S[0]
+        while self._executor.withheld:
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, ASK_AGAIN_S[1])
+            publish(await self.describe())
+
+    async def follow_models(self, publish: Publish) -> None:
+        """New figures at once, and then for a while no more."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            publish(self._card())
+            await asyncio.sleep(MEASURED_EVERY_S)
+
+    def _card(self) -> Card:
+        """The card; its version is a hash of what it says."""
+        labels = dict(pair for each in self._found for pair in each.labels)
+        labels |= dict(self._work.labels)
+        card = Card(
+            self._node,
+            0,
+            tuple(self._found),
+            tuple(sorted(labels.items())),
+            self._work.slots,
+            os.cpu_count() or 1,
+            psutil.virtual_memory().total,
+            platform.platform(terse=True),
+            platform.python_version(),
+            tuple(self._warnings),
+            tuple(self._with_figures(self._executor.models)),
+        )
+        return replace(card, card_version=zlib.crc32(repr(card).encode()) & 0x7FFFFFFF)
+
+    def _with_figures(self, models: Iterable[Model]) -> Iterable[Model]:
+        for model in models:
+            ttft_ms, rate = self._measured.get(model.name, (0.0, 0.0))
+            yield model._replace(ttft_ms=ttft_ms, tokens_per_s=rate)
