@@ -21,7 +21,7 @@ PROTO_READY := .venv-proto/.ready
 # The floor of the grpcio range in pyproject.toml: generated code works with that version and later.
 GRPC_TOOLS := grpcio-tools==1.76.0
 
-.PHONY: setup demo test test-long lint types imports proto check bench clean
+.PHONY: setup demo test test-long lint types imports proto check pictures bench clean
 
 setup: $(READY)
 
@@ -49,6 +49,9 @@ check: lint types imports test
 proto: $(PROTO_READY)
 	@.venv-proto/bin/python -m grpc_tools.protoc -I proto \
 	  --python_out=proto --pyi_out=proto --grpc_python_out=proto proto/nova_proto/v1/*.proto
+
+pictures: $(READY)
+	@$(BIN)/python docs/pictures/make.py
 
 bench: $(READY)
 	@$(BIN)/python tests/bench/run.py

@@ -7,15 +7,15 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from nova_proto.v1 import nodes_pb2, task_pb2, tasks_pb2
 
-from nova_client import backoff, decode, encode, errors, event, find, model
+from nova_client import backoff, children, dead_letters, decode, encode, errors, event, find, model
 from nova_client.encode import Spec
-from nova_client.files import Packer, unpack, walk
-from nova_client.model import BlobRef, Files, InputSource, Options, Status, SubmitOptions
-from nova_client.task import Batch, Task
+from nova_client.model import Files, InputSource, Options, Status, SubmitOptions
+from nova_client.store import Store, closed
+from nova_client.task import Batch, Hear, Task
 
 if TYPE_CHECKING:
     from nova_proto.identity.folder import Credentials
@@ -27,7 +27,7 @@ REQUESTS_AT_ONCE = 8
 _STATUS_NAMES = dict(zip(Status, task_pb2.Status.keys(), strict=True))
 
 
-class Client:
+class Client(Store):
     """Talks to the node at `address` (host:port; None finds the local one). Use `async with`.
 
     `identity` is who the program is in a mesh; None takes that of the person who runs it, if the
@@ -117,13 +117,15 @@ class Client:
         args: Mapping[str, Any] | None = None,
         *,
         inputs: Mapping[str, InputSource] | None = None,
+        hear: Hear | None = None,
         **options: Unpack[SubmitOptions],
     ) -> Task:
         """Hand one task to the mesh; returns when its owner has it durably.
 
-        `args` is a JSON object, `inputs` binds bytes and files to parameters by name.
+        `args` is a JSON object, `inputs` binds bytes and files to parameters by name, `hear` is
+        told what the task and its shards write.
         Raises Invalid, Refused, Overloaded or Unreachable."""
-        (task,) = await self.submit_many([(capability, args)], inputs=inputs, **options)
+        (task,) = await self.submit_many([(capability, args)], inputs=inputs, hear=hear, **options)
         return task
 
     async def submit_many(
@@ -131,6 +133,7 @@ class Client:
         calls: Iterable[Spec],
         *,
         inputs: Mapping[str, InputSource] | None = None,
+        hear: Hear | None = None,
         **options: Unpack[SubmitOptions],
     ) -> list[Task]:
         """Hand in (capability, args) pairs or Calls, in this order; a million at a time will do.
@@ -153,7 +156,7 @@ class Client:
         request = None
         try:
             for request in encode.requests(calls, asked, bound, shared):
-                batch = Batch(self, request.message, request.calls)
+                batch = Batch(self, request.message, request.calls, hear)
                 tasks += batch.tasks
                 if request.calls == len(calls):
                     await session.submit(batch)
@@ -209,6 +212,11 @@ class Client:
         )
         return decode.task_list(await self._ask("tasks", "List", request))
 
+    async def children(self, id: str) -> tuple[model.TaskView, ...]:
+        """All that grew from a task: its split, its shards, its merges, in the order of their numbers.
+        Raises NotFound."""
+        return await children.children(self._ask, id)
+
     async def cancel(self, id: str) -> Status:
         """Ask for the end of a task and its shards; returns its status now. Raises NotFound, or
         Refused when it is of another submitter."""
@@ -216,6 +224,26 @@ class Client:
         async with self._opened_wires().to_owner(id, self.node) as wire:
             reply = await wire.call(wire.tasks.Cancel, request, self._timeout_s)
         return decode.status(reply.status)
+
+    async def requeue(self, id: str) -> Status:
+        """Give a dead letter fresh attempts of the same call; returns its status now. Asked twice, it
+        is done once. Raises NotFound, or Refused: it is no dead letter (not_dead), or of another
+        submitter."""
+        (asked,) = await self.requeue_many([id])
+        if asked.failure is not None:
+            failure = asked.failure
+            raise errors.from_code(failure.code, failure.message, failure.fix)
+        return asked.status
+
+    async def requeue_many(self, ids: Iterable[str]) -> tuple[model.Requeued, ...]:
+        """As `requeue`, each by itself: what could not be done is told in `failure`."""
+        wires = self._opened_wires()
+        return await dead_letters.requeue(wires, self.node, list(ids), self._timeout_s)
+
+    async def submit_again(self, id: str, args: Mapping[str, Any] | None = None) -> Task:
+        """Submit a new task like an old one, with these arguments (None: the same); the new one tells
+        in `again_of` which it was made from. Raises NotFound, or Invalid when that had inputs."""
+        return await dead_letters.submit_again(self.submit, await self.get(id), args)
 
     async def explain(self, id: str) -> model.Explanation:
         """Why a task is where it is. Raises NotFound."""
@@ -283,48 +311,20 @@ class Client:
     async def drain(self, *, stay: bool = False, timeout_s: float = 60.0) -> int:
         """Have the node take no new work, end what runs, and stop unless `stay`.
 
-        Returns how many attempts were still running when `timeout_s` was over."""
+        Returns how many attempts were still running when `timeout_s` was over. Raises Refused when
+        somebody ends the drain meanwhile."""
         wire = self._home()
         request = nodes_pb2.DrainRequest(stay=stay, timeout_s=timeout_s)
         reply = await wire.call(wire.nodes.Drain, request, timeout_s + self._timeout_s)
+        if reply.resumed:
+            raise errors.Refused("the drain was ended: somebody resumed the node", "drain it again")
         return reply.left_running
 
-    # ------------------------------------------------------------ blobs
-
-    async def put_blob(self, data: bytes | str | Path, *, sensitive: bool = False) -> BlobRef:
-        """Store bytes, or the file at a path, on the node. Sensitive ones are encrypted on every
-        disk; raises Refused when the node has no key for that."""
-        return await self._opened_wires().put_blob(data, sensitive)
-
-    async def put_files(
-        self, paths: Iterable[str | Path] | Mapping[str, Path], *, sensitive: bool = False
-    ) -> Files:
-        """Store files, and folders with every file below them, as one blob; give the result as an
-        input to any number of tasks. Names start with the last part of each path given; a mapping
-        of names to files is taken as it is. `sensitive` as in put_blob.
-        Raises Invalid: nothing there, unreadable, or more than 100,000 files."""
-        wires = self._opened_wires()
-        if isinstance(paths, Mapping):
-            packer = Packer(cast("Mapping[str, Path]", paths).items())
-        else:
-            given = [paths] if isinstance(paths, str | Path) else paths
-            packer = Packer(await asyncio.to_thread(walk, given))
-        return packer.files(await wires.put_pieces(packer.pieces(), sensitive))
-
-    async def get_blob(self, ref: BlobRef) -> bytes:
-        """The checked bytes. Raises NotFound when no node that should hold it does."""
-        return await self._opened_wires().get_blob(ref)
-
-    async def get_files(self, files: Files, folder: str | Path) -> None:
-        """Save the files of an outcome below a folder, which is made. Raises NotFound, or Invalid:
-        there is such a file already."""
-        data = await self.get_blob(files.blobs[0]) if files.blobs else b""
-        await asyncio.to_thread(unpack, files, data, Path(folder))
-
-    async def fetch(self, ref: BlobRef) -> Any:
-        """What the blob holds: a JSON value or bytes."""
-        data = await self.get_blob(ref)
-        return decode.parse_json(data) if ref.json else data
+    async def resume(self) -> bool:
+        """Have the node take work again; whether it was draining. Raises Refused when it was told to
+        stop."""
+        reply = await self._ask("nodes", "Resume", nodes_pb2.ResumeRequest())
+        return reply.was_draining
 
     # ------------------------------------------------------------ inside
 
@@ -340,14 +340,9 @@ class Client:
     def _home(self) -> Any:
         return self._opened_wires().home
 
-    def _opened_wires(self) -> Any:
-        if self._wires is None:
-            raise _closed()
-        return self._wires
-
     def _opened(self) -> Any:
         if self._session is None:
-            raise _closed()
+            raise closed()
         return self._session
 
 
@@ -373,7 +368,3 @@ def _options(given: SubmitOptions) -> Options:
         return Options(**given)
     except TypeError as error:
         raise errors.Invalid(str(error), "see docs/sdk.md for the options of a submit") from None
-
-
-def _closed() -> errors.Unreachable:
-    return errors.Unreachable("the client is not open", "use it as `async with Client() as c:`")

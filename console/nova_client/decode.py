@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from nova_proto.v1 import event_pb2, mesh_pb2, nodes_pb2, task_pb2, tasks_pb2
 
 from nova_client import event as ev
 from nova_client import model
+from nova_client.encode import again_of
 from nova_client.model import STATUSES, Status, task_id
 
 _decode_json = json.JSONDecoder().decode
@@ -57,7 +59,22 @@ def failure(message: task_pb2.Error) -> model.Failure | None:
     if not message.code and not message.message:
         return None
     return model.Failure(
-        message.code, message.message, message.fix, message.retryable, message.traceback
+        message.code,
+        message.message,
+        message.fix,
+        message.retryable,
+        message.traceback,
+        message.retry_after_s,
+    )
+
+
+def usage(message: task_pb2.Usage) -> model.Usage:
+    return model.Usage(
+        message.model,
+        message.input_tokens,
+        message.output_tokens,
+        message.spent_uusd if message.HasField("spent_uusd") else None,
+        message.cache,
     )
 
 
@@ -72,6 +89,7 @@ def outcome(owner: str, message: task_pb2.Outcome) -> model.Outcome:
         started_at=message.started_at,
         elapsed_us=message.elapsed_us,
         files=files(message.value),
+        usage=usage(message.usage) if message.HasField("usage") else None,
     )
 
 
@@ -91,6 +109,8 @@ def options(message: task_pb2.Demand) -> model.Options:
         shards=message.shards,
         secrets=dict(message.secrets),
         sensitive=message.sensitive,
+        prefers=tuple((label.name, label.value) for label in message.prefers),
+        allowance_uusd=message.allowance_uusd,
     )
 
 
@@ -102,6 +122,7 @@ def attempt(message: tasks_pb2.AttemptView) -> model.AttemptView:
         failure(message.error),
         message.started_at,
         message.ended_at,
+        usage(message.usage) if message.HasField("usage") else None,
     )
 
 
@@ -111,7 +132,7 @@ def task_view(message: tasks_pb2.TaskView) -> model.TaskView:
         owner=message.owner,
         status=status(message.status),
         capability=message.demand.capability,
-        options=options(message.demand),
+        options=replace(options(message.demand), again_of=again_of(message.request_id)),
         args=parse_json(message.call.args) or {},
         inputs=tuple(item.name for item in message.call.inputs),
         phase=_word(_PHASES, message.phase),
@@ -127,7 +148,14 @@ def task_view(message: tasks_pb2.TaskView) -> model.TaskView:
         node=message.node,
         submitter=message.submitter,
         files=files(message.value),
+        parts=tuple(message.parts),
+        usage=usage(message.usage) if message.HasField("usage") else None,
+        budget=_budget(message.budget) if message.HasField("budget") else None,
     )
+
+
+def _budget(message: tasks_pb2.Budget) -> model.Budget:
+    return model.Budget(message.limit_uusd, message.spent_uusd, message.reserved_uusd)
 
 
 def task_list(message: tasks_pb2.ListReply) -> model.TaskList:
@@ -154,6 +182,13 @@ def log_line(message: tasks_pb2.LogLine) -> model.LogLine:
     return model.LogLine(message.id, message.attempt, message.stderr, message.text, message.time)
 
 
+def output(owner: str, message: event_pb2.Event) -> model.LogLine:
+    said = message.output
+    return model.LogLine(
+        task_id(owner, said.no), said.attempt, said.stderr, said.text, message.time
+    )
+
+
 def capability(message: mesh_pb2.Capability, nodes: tuple[str, ...] = ()) -> model.Capability:
     return model.Capability(
         name=message.name,
@@ -167,6 +202,26 @@ def capability(message: mesh_pb2.Capability, nodes: tuple[str, ...] = ()) -> mod
         merges=message.merges,
         limits=limits(message.limits),
         nodes=nodes,
+        waits=message.waits,
+    )
+
+
+def _model(message: mesh_pb2.Model) -> model.Model:
+    known_in, known_out = (
+        message.HasField(name) for name in ("input_uusd_per_mtok", "output_uusd_per_mtok")
+    )
+    return model.Model(
+        message.name,
+        message.kind,
+        message.local,
+        message.context_tokens,
+        message.output_tokens_max,
+        message.input_uusd_per_mtok if known_in else None,
+        message.output_uusd_per_mtok if known_out else None,
+        message.takes_images,
+        message.calls_tools,
+        message.ttft_ms,
+        message.tokens_per_s,
     )
 
 
@@ -194,6 +249,7 @@ def node_view(message: nodes_pb2.NodeView) -> model.NodeView:
         platform=card.platform,
         python=card.python,
         warnings=tuple(card.warnings),
+        models=tuple(_model(item) for item in card.models),
     )
 
 
@@ -252,5 +308,10 @@ def _fact(owner: str, message: event_pb2.Event) -> ev.Fact | None:
         case "peer_changed":
             peer = message.peer_changed
             return ev.PeerChanged(peer.node, peer.name, peer.state, peer.why)
+        case "requeued":
+            return ev.Requeued(tuple(task_id(owner, no) for no in message.requeued.nos))
+        case "anomaly_seen":
+            seen = message.anomaly_seen
+            return ev.Anomaly(seen.series, seen.value, seen.median, seen.z, seen.ended)
         case _:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from nova_proto.v1 import task_pb2, tasks_pb2
 from nova_client.errors import Invalid
 from nova_client.model import BlobRef, Call, Files, Options
 
+_AGAIN = re.compile(r"again-([a-z0-9]{8}-[0-9]{1,16})-[0-9a-f]{16}")
 CALLS_MAX = 4096
 REQUEST_BYTES_MAX = 2 << 20
 CALL_BYTES_MAX = 15 << 20
@@ -36,8 +38,15 @@ class Request(NamedTuple):
     calls: int
 
 
-def new_request_id() -> str:
-    return secrets.token_urlsafe(15)
+def new_request_id(again_of: str = "") -> str:
+    """It tells which task this is another try of."""
+    return f"again-{again_of}-{secrets.token_hex(8)}" if again_of else secrets.token_urlsafe(15)
+
+
+def again_of(request_id: str) -> str:
+    """The id of the task that a request is another try of; "" when of none."""
+    found = _AGAIN.fullmatch(request_id)
+    return found[1] if found else ""
 
 
 def requests(
@@ -64,7 +73,9 @@ def requests(
             data, last_args = encode_args(capability, args), args
         grows = len(data) + 8 + (extra.size_bytes if extra else 0)
         if count and (count == CALLS_MAX or size + grows > REQUEST_BYTES_MAX):
-            yield _named(message, count)
+            if options.budget_uusd:
+                raise _too_many_for_a_budget(count)
+            yield _named(message, count, options)
             message = tasks_pb2.SessionRequest()
             groups, group, count, size = message.submit.groups, None, 0, 0
         if group is None or last is None or capability != last[0] or wanted != last[1]:
@@ -77,11 +88,25 @@ def requests(
         if grows > CALL_BYTES_MAX:
             raise _too_large(capability, grows)
     if count:
-        yield _named(message, count)
+        message.submit.budget_uusd = _budget(options.budget_uusd)
+        yield _named(message, count, options)
 
 
-def _named(message: tasks_pb2.SessionRequest, count: int) -> Request:
-    message.submit.request_id = new_request_id()
+def _budget(uusd: int) -> int:
+    if uusd < 0 or uusd >= 1 << 53:
+        raise Invalid(f"a budget of {uusd} millionths of a dollar", "give a positive amount")
+    return uusd
+
+
+def _too_many_for_a_budget(count: int) -> Invalid:
+    return Invalid(
+        f"a budget holds for one request, and these calls need more than one ({count:,} fit)",
+        "submit fewer or smaller calls at a time, each submit with a budget of its own",
+    )
+
+
+def _named(message: tasks_pb2.SessionRequest, count: int, options: Options) -> Request:
+    message.submit.request_id = new_request_id(options.again_of)
     return Request(message, count)
 
 
@@ -127,6 +152,8 @@ def demand(capability: str, options: Options) -> task_pb2.Demand:
             shards=options.shards,
             secrets=options.secrets,
             sensitive=options.sensitive,
+            prefers=[task_pb2.Label(name=name, value=value) for name, value in options.prefers],
+            allowance_uusd=options.allowance_uusd,
         )
     except (TypeError, ValueError) as error:
         raise Invalid(

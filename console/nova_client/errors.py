@@ -67,6 +67,7 @@ BY_CODE: dict[str, type[NovaError]] = {
     "unavailable": Unreachable,
     "deadline": Timeout,
     "refused": Refused,
+    "not_dead": Refused,
     "draining": Refused,
     "forbidden": Refused,
     "unauthenticated": Refused,

@@ -58,6 +58,13 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Requeued:
+    """Dead letters that were given fresh attempts; what had grown from them is dropped."""
+
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PeerChanged:
     node: str
     name: str
@@ -65,7 +72,19 @@ class PeerChanged:
     why: str
 
 
-Fact = Accepted | Assigned | Retried | Grown | Finished | Output | PeerChanged
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """One of the node's own series left its ordinary range, or (`ended`) is back in it. `z` is how
+    many sigmas the value is from the median."""
+
+    series: str
+    value: float
+    median: float
+    z: float
+    ended: bool
+
+
+Fact = Accepted | Assigned | Retried | Grown | Finished | Output | Requeued | PeerChanged | Anomaly
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from nova_proto.v1 import metrics_pb2
@@ -70,6 +70,20 @@ class Anomaly:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """Containers for foreign code, of one image; see table pools of docs/metrics.md."""
+
+    image: str
+    warm: int
+    busy: int
+    refilling: int
+    waiting: int
+    claims: int
+    exhausted: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """A node in its latest second; see table samples of docs/metrics.md. `at` is 0 when nothing was
     sampled yet."""
@@ -97,6 +111,8 @@ class Load:
     recent_queued: tuple[int, ...]
     #: rows of its history that were not recorded
     dropped: int
+    #: by image; None: it runs no foreign code
+    pools: tuple[Pool, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +340,12 @@ def _load(pb: metrics_pb2.Load) -> Load:
         recent_rate=tuple(pb.recent_rate),
         recent_queued=tuple(pb.recent_queued),
         dropped=pb.dropped,
+        pools=tuple(_pool(each) for each in pb.pools) or None,
     )
+
+
+def _pool(pb: metrics_pb2.Pool) -> Pool:
+    return Pool(*(getattr(pb, field.name) for field in fields(Pool)))
 
 
 def _sums(pb: metrics_pb2.Sums) -> Sums:

@@ -97,6 +97,14 @@ class Options:
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     #: inputs and results that are kept as blobs are encrypted on every disk
     sensitive: bool = False
+    #: id of the task that this is another try of
+    again_of: str = ""
+    #: the node must carry one of these labels; the earlier, the better
+    prefers: Sequence[tuple[str, str]] = ()
+    #: the most that one attempt may spend, in millionths of a US dollar; 0 = no limit
+    allowance_uusd: int = 0
+    #: the most that the whole submit may spend; 0 = no limit. Each task then needs an allowance
+    budget_uusd: int = 0
 
 
 class SubmitOptions(TypedDict, total=False):
@@ -112,6 +120,10 @@ class SubmitOptions(TypedDict, total=False):
     shards: int
     secrets: Mapping[str, str]
     sensitive: bool
+    again_of: str
+    prefers: Sequence[tuple[str, str]]
+    allowance_uusd: int
+    budget_uusd: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,29 @@ class Failure:
     fix: str = ""
     retryable: bool = False
     traceback: str = ""
+    #: not on that node before so many seconds have passed
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was used of models. `spent_uusd` is in millionths of a US dollar, None when the price is
+    unknown; `cache` says which cache answered, "" = none."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+    spent_uusd: int | None
+    cache: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The money of one submit, in millionths of a US dollar; reserved: for attempts under way."""
+
+    limit_uusd: int
+    spent_uusd: int
+    reserved_uusd: int
 
 
 NO_FILES = Files((), ())
@@ -150,6 +185,8 @@ class Outcome:
     started_at: float = 0.0
     elapsed_us: int = 0
     files: Files = NO_FILES
+    #: None: it told nothing
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +197,7 @@ class AttemptView:
     failure: Failure | None
     started_at: float
     ended_at: float
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +225,21 @@ class TaskView:
     #: "<role>/<id>"; "" in a mesh without identity
     submitter: str = ""
     files: Files = NO_FILES
+    #: of all its attempts and those of what grew from it; None: they told nothing
+    usage: Usage | None = None
+    #: of its submit; None: there is no limit
+    budget: Budget | None = None
+    #: of a merge: ids of the tasks whose values it joins
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """A dead letter that was asked to be tried again; `failure` tells why it was not."""
+
+    id: str
+    status: Status
+    failure: Failure | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +307,26 @@ class Capability:
     merges: bool
     limits: Limits
     nodes: tuple[str, ...] = ()
+    #: for others, more than it computes: it takes no slot
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that a node can reach; `kind` is chat or embed. Prices are in millionths of a US dollar
+    for a million tokens, None when unknown; `ttft_ms` and `tokens_per_s` are measured, 0 = not yet."""
+
+    name: str
+    kind: str
+    local: bool
+    context_tokens: int
+    output_tokens_max: int
+    input_uusd_per_mtok: int | None
+    output_uusd_per_mtok: int | None
+    takes_images: bool
+    calls_tools: bool
+    ttft_ms: float
+    tokens_per_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +355,7 @@ class NodeView:
     platform: str
     python: str
     warnings: tuple[str, ...]
+    models: tuple[Model, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from nova_proto.v1 import event_pb2, nodes_pb2, task_pb2, tasks_pb2
 
-from nova_client import backoff, channel, errors
+from nova_client import backoff, channel, decode, errors
 from nova_client.model import task_id
 from nova_client.task import Batch
 
@@ -218,6 +218,8 @@ class Session:
             self._finish(batch, event.finished.outcomes)
         elif event.HasField("grown"):
             batch.children += len(event.grown.calls) or 1
+        elif batch.hear is not None and event.HasField("output"):
+            batch.hear(decode.output(batch.owner, event))
 
     def _finish(self, batch: Batch, outcomes: Iterable[task_pb2.Outcome]) -> None:
         batch.finish(outcomes)
@@ -296,7 +298,12 @@ def _is_final(error: errors.NovaError) -> bool:
 
 def _ended(no: int, view: tasks_pb2.TaskView) -> task_pb2.Outcome:
     return task_pb2.Outcome(
-        no=no, status=view.status, value=view.value, error=view.error, node=view.node
+        no=no,
+        status=view.status,
+        value=view.value,
+        error=view.error,
+        node=view.node,
+        usage=view.usage if view.HasField("usage") else None,
     )
 
 

@@ -192,9 +192,25 @@ class SyncClient:
             )
         )
 
+    def children(self, id: str) -> tuple[model.TaskView, ...]:
+        """See Client.children."""
+        return self._loop.run(self._client.children(id))
+
     def cancel(self, id: str) -> Status:
         """See Client.cancel."""
         return self._loop.run(self._client.cancel(id))
+
+    def requeue(self, id: str) -> Status:
+        """See Client.requeue."""
+        return self._loop.run(self._client.requeue(id))
+
+    def requeue_many(self, ids: Iterable[str]) -> tuple[model.Requeued, ...]:
+        """See Client.requeue_many."""
+        return self._loop.run(self._client.requeue_many(ids))
+
+    def submit_again(self, id: str, args: Mapping[str, Any] | None = None) -> SyncTask:
+        """See Client.submit_again."""
+        return SyncTask(self._loop, self._loop.run(self._client.submit_again(id, args)))
 
     def explain(self, id: str) -> model.Explanation:
         """See Client.explain."""
@@ -230,6 +246,10 @@ class SyncClient:
     def drain(self, *, stay: bool = False, timeout_s: float = 60.0) -> int:
         """See Client.drain."""
         return self._loop.run(self._client.drain(stay=stay, timeout_s=timeout_s))
+
+    def resume(self) -> bool:
+        """See Client.resume."""
+        return self._loop.run(self._client.resume())
 
     def put_blob(self, data: bytes | str | Path, *, sensitive: bool = False) -> BlobRef:
         """See Client.put_blob."""

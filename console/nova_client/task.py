@@ -6,7 +6,7 @@ Built for a million of them: no future, asyncio task or decoding per task unless
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Protocol
 
 from nova_proto.v1 import task_pb2, tasks_pb2
@@ -25,6 +25,9 @@ from nova_client.model import (
 )
 
 _DONE = task_pb2.DONE
+
+Hear = Callable[[LogLine], None]
+"""Told what a task writes, as it comes; must return at once and may not raise."""
 
 
 class Node(Protocol):
@@ -46,6 +49,7 @@ class Batch:
         "children",
         "children_ended",
         "first",
+        "hear",
         "left",
         "node",
         "owner",
@@ -55,8 +59,15 @@ class Batch:
         "times_sent",
     )
 
-    def __init__(self, node: Node, request: tasks_pb2.SessionRequest, count: int) -> None:
+    def __init__(
+        self,
+        node: Node,
+        request: tasks_pb2.SessionRequest,
+        count: int,
+        hear: Hear | None = None,
+    ) -> None:
         self.node = node
+        self.hear = hear
         self.request: tasks_pb2.SessionRequest | None = request
         self.owner = ""
         self.first = 0

@@ -21,7 +21,7 @@ from nova_client import Client
 from nova_client import errors as client_errors
 
 from nova_node.core.errors import Invalid, NovaError, Unavailable
-from nova_node.demo import account
+from nova_node.demo import account, console
 from nova_node.demo.nodes import Nodes
 from nova_node.demo.record import Killed, Record
 from nova_node.demo.text import choose, count, shards_for
@@ -33,8 +33,9 @@ JOB_S = 120.0
 KILL_WHEN_DONE = 1 / 3
 
 
-def run(path: str | None) -> int:
-    """Play the demo on the files below `path` (None: Python's own library); the exit code.
+def run(path: str | None, with_console: bool = True) -> int:
+    """Play the demo on the files below `path` (None: Python's own library), then show it in the
+    console if somebody sits at a terminal; the exit code.
 
     Raises NovaError, and KeyboardInterrupt; either way nothing is left behind."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
@@ -43,7 +44,12 @@ def run(path: str | None) -> int:
     try:
         folder, files = choose(path)
         with Nodes(NAMES) as nodes:
-            return asyncio.run(_Demo(nodes, folder, files).play())
+            demo = _Demo(nodes, folder, files)
+            code = asyncio.run(demo.play())
+            if with_console and console.wanted():
+                click.echo(account.line("console", "q leaves it and ends the demo"))
+                console.look(demo.address, f"flow {demo.task}")
+            return code
     except client_errors.Invalid as error:
         raise Invalid(error.message, error.fix) from error
     except client_errors.NovaError as error:
@@ -57,6 +63,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 class _Demo:
     def __init__(self, nodes: Nodes, folder: Path, files: dict[str, Path]) -> None:
+        #: of the owner, and the id of its task, once they are known
+        self.address, self.task = "", ""
         self._nodes = nodes
         self._folder = folder
         self._files = files
@@ -84,6 +92,7 @@ class _Demo:
 
     async def _connect(self, stack: AsyncExitStack) -> dict[str, Client]:
         serving = await self._nodes.serving()
+        self.address = serving[OWNER].address
         clients = {name: Client(serving[name].address) for name in NAMES}
         for client in clients.values():
             await stack.enter_async_context(client)
@@ -107,6 +116,7 @@ class _Demo:
         self._tell("upload", f"{account.at(self._now())}to {OWNER}, in {put_s:.2f} s")
         began = time.perf_counter()
         task = await client.submit("text.wordcount", inputs={"files": put}, shards=shards)
+        self.task = task.id
         self._tell("job", f"{account.at(self._now())}text.wordcount, task {task.id} of {OWNER}")
         counts: Counter[str] = Counter(await task.result(JOB_S))
         took_s = time.perf_counter() - began

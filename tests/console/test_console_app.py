@@ -289,7 +289,7 @@ def test_drain_asks_first_and_goes_to_the_node_selected() -> None:
     async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
         await shows(app, "LIVE", "node-02", pilot=pilot)
         await pilot.press("D")
-        await shows(app, "Drain node-00?", "nova-node drain --node node-00 --stay", pilot=pilot)
+        await shows(app, "Drain node-00?", "nova drain node-00 --stay", pilot=pilot)
         await pilot.press("n")
         await pilot.press("G", "D", "y")
         await shows(app, "is drained", pilot=pilot)
@@ -297,6 +297,88 @@ def test_drain_asks_first_and_goes_to_the_node_selected() -> None:
         assert mesh.drained != [node_id(0)]
 
     play(scene, small_mesh())
+
+
+def test_resume_ends_the_drain_of_the_node_selected() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", "◇ node-02", pilot=pilot)
+        await pilot.press("G", "R")
+        await shows(app, "Resume node-02?", "nova resume node-02", pilot=pilot)
+        await pilot.press("y")
+        await shows(app, "node-02 takes work again", pilot=pilot)
+        assert mesh.resumed == [node_id(2)]
+
+    play(scene, FakeMesh(nodes=[node(0), node(1), node(2, draining=True)]))
+
+
+def test_a_dead_letter_is_requeued_and_its_command_copied() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
+        await pilot.press("3")
+        await shows(app, "3 set aside", "no luck 7", pilot=pilot)
+        await pilot.press("R")
+        found = await shows(
+            app, "Requeue n0000000-", "the same: nova requeue n0000000-", pilot=pilot
+        )
+        await pilot.press("c")
+        assert app.clipboard in found
+        assert not mesh.requeued
+        await pilot.press("R", "y")
+        found = await shows(app, "requeued 1", pilot=pilot)
+        assert "no luck 7" not in found
+        await pilot.press("y")
+        assert app.clipboard.startswith("nova requeue n0000000-")
+        await pilot.press("A")
+        await shows(app, "Requeue 2 dead letters?", pilot=pilot)
+        await pilot.press("y")
+        await shows(app, "requeued 2", "no dead letters", pilot=pilot)
+        assert sorted(mesh.requeued) == ["n0000000-5", "n0000000-6", "n0000000-7"]
+
+    play(scene, small_mesh(tasks=[failed(5), failed(6), failed(7), task(8)]))
+
+
+def test_why_a_dead_letter_could_not_be_requeued_is_told() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
+        await pilot.press("3")
+        await shows(app, "1 set aside", pilot=pilot)
+        mesh.tasks = [task(5)]
+        await pilot.press("R", "y")
+        await shows(app, "not requeued: task n0000000-5 is no dead letter", pilot=pilot)
+        await pilot.press("colon", *"requeue n0000000-9", "enter", "y")
+        await shows(app, "task n0000000-9 is no dead letter", pilot=pilot)
+
+    play(scene, small_mesh(tasks=[failed(5)]))
+
+
+def test_what_is_out_of_the_ordinary_is_marked_and_told() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await mesh.tell(event.Anomaly("rate", 900.0, 10.0, 12.0, False))
+        await shows(app, "≉", "rate is 900, was about 10", pilot=pilot)
+        await pilot.press("4")
+        await shows(app, "anomaly: rate is 900, was about 10  (+12.0 sigmas)", pilot=pilot)
+        await pilot.press("slash", *"kind:anomaly", "enter")
+        await shows(app, "1 kept", pilot=pilot)
+        await mesh.tell(event.Anomaly("rate", 11.0, 10.0, 0.1, True))
+        await shows(app, "anomaly over: rate is ordinary again", pilot=pilot)
+        await pilot.press("escape", "1")
+        assert "≉" not in await shows(app, "LIVE", "node-02", pilot=pilot)
+
+    play(scene, small_mesh())
+
+
+def test_a_run_again_tells_what_it_is_another_try_of() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
+        await pilot.press("3")
+        await shows(app, "1 set aside", pilot=pilot)
+        await pilot.press("a")
+        await shows(app, "core.echo", "value", pilot=pilot)
+        await pilot.press("enter")
+        await until(lambda: bool(mesh.submitted))
+        assert mesh.again_of == ["n0000000-5"]
+
+    play(scene, small_mesh(tasks=[failed(5)]))
 
 
 def test_cancel_asks_first_and_tells_the_command() -> None:
@@ -511,12 +593,25 @@ def test_wrong_settings_name_the_fix(tmp_path: Path, written: str, says: str) ->
     assert error.value.fix
 
 
-def test_settings_are_read(tmp_path: Path) -> None:
+def test_settings_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "console.toml"
     known = [a.id for a in actions.ACTIONS]
     assert settings.read(file, themes.NAMES, known) == Settings()
     file.write_text("theme = 'nova-light'\n[keys]\nquit = 'ctrl+q'\n")
     assert settings.read(file, themes.NAMES, known) == Settings(themes.LIGHT, {"quit": "ctrl+q"})
+    file.write_text('begin = "tasks"')
+    assert settings.read(file, themes.NAMES, known).begin == "tasks"
+    monkeypatch.setenv("NOVA_CONSOLE_BEGIN", "flow k7q2m9xd-1")
+    assert settings.read(file, themes.NAMES, known).begin == "flow k7q2m9xd-1"
+
+
+def test_it_begins_with_what_it_is_told() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        for at, fact in split_story():
+            await mesh.tell(fact, at=at)
+        await shows(app, "Flow of n0000000-1", "5/8", pilot=pilot)
+
+    play(scene, small_mesh(), settings=Settings(begin="flow n0000000-1"))
 
 
 def test_the_screen_is_read_whole() -> None:

@@ -8,17 +8,18 @@ from dataclasses import replace
 import pytest
 from nova_client import Invalid, Outcome, Status, event
 from nova_client.event import Event
-from nova_client.model import NodeList, TaskList
+from nova_client.model import Failure, NodeList, TaskList
 from nova_console.app import filters, form, looks, topology
 from nova_console.app.canvas import Canvas, wrap
 from nova_console.app.history import FRAME_EVERY, INPUTS_MAX, History
 from nova_console.app.inputs import Blind, Input, Joined, Listed, Looked, Lost, Told
 from nova_console.app.layout import settle
 from nova_console.app.links import links, sides, suspected_by
-from nova_console.app.model import EVENTS_MAX, SAMPLES_MAX, TASKS_MAX, World
+from nova_console.app.model import EVENTS_MAX, ODD_MAX, SAMPLES_MAX, TASKS_MAX, World
 from nova_console.app.replay import Replay
 from nova_console.app.steps import Plan, Step
-from nova_console.app.task_steps import plan_of
+from nova_console.app.task_lines import about
+from nova_console.app.task_steps import plan_of, plan_of_views
 from support.console_world import CARDS, NOW, node, node_id, split_story, task
 
 TAG = node_id(0)[:8]
@@ -66,6 +67,47 @@ def test_a_task_goes_from_accepted_to_its_end() -> None:
         assert made.tasks[f"{TAG}-1"].status is status
     assert made.ends[Status.DONE] == 1
     assert made.tasks[f"{TAG}-1"].attempt == 1  # as its owner counts them
+
+
+def test_a_dead_letter_that_is_requeued_begins_anew() -> None:
+    made = world(looked(), *story())
+    dead = Outcome(f"{TAG}-1", Status.FAILED, None, Failure("raised", "no luck"))
+    made.take(told(90, event.Finished((dead,))))
+    assert made.tasks[f"{TAG}-1"].why == "no luck"
+    made.take(told(91, event.Requeued((f"{TAG}-1", f"{TAG}-777"))))
+    row = made.tasks[f"{TAG}-1"]
+    assert (row.status, row.why, row.grown, row.children) == (Status.WAITING, "", (), 0)
+    made.take(told(92, event.Grown(f"{TAG}-1", f"{TAG}-50", 1, "split")))
+    assert [child.id for child, _ in made.children(made.tasks[f"{TAG}-1"])] == [f"{TAG}-50"]
+    assert about(told(91, event.Requeued((f"{TAG}-1",))).event, f"{TAG}-1")
+
+
+def test_anomalies_are_kept_while_they_last_and_bounded() -> None:
+    made = world(looked())
+    for seq in range(2 * ODD_MAX):
+        made.take(told(seq, event.Anomaly(f"latency:a.b{seq}", 9.0, 1.0, 8.0, False)))
+        made.take(told(seq, event.Anomaly("rate", 9.0, 1.0, 8.0, False)))
+    assert len(made.odd[node_id(0)]) == ODD_MAX + 1
+    for one in made.odd[node_id(0)]:
+        made.take(told(99, event.Anomaly(one.series, 1.0, 1.0, 0.0, True)))
+    made.take(looked())
+    assert not made.odd
+
+
+def test_a_plan_is_made_of_what_a_node_tells_too() -> None:
+    ids = [f"{TAG}-{no}" for no in range(1, 6)]
+    children = [
+        task(2, phase="split", parent=ids[0]),
+        task(3, parent=ids[0]),
+        task(4, Status.RUNNING, parent=ids[0]),
+        task(5, phase="merge", parent=ids[0], parts=(ids[2], ids[3])),
+    ]
+    plan = plan_of_views(task(1, Status.RUNNING, children_total=4), children)
+    assert [step.label for step in plan.steps] == ["split", "shard 0", "shard 1", "merge"]
+    assert plan.needs(plan.by_id[ids[4]]) == (ids[2], ids[3])
+    assert plan.needs(plan.by_id[ids[3]]) == (ids[1],)
+    (alone,) = plan_of_views(task(1), []).steps
+    assert (alone.id, alone.state) == (ids[0], "done")
 
 
 def test_a_list_and_the_events_it_overlaps_count_parts_once() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from nova_client import Event, Status
+from nova_console.app import actions
 from support.console_world import (
     NOW,
     FakeMesh,
@@ -101,15 +102,35 @@ def test_every_view_looks_as_it_did(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("count", [1, 3, 60])
+@pytest.mark.parametrize("count", [0, 1, 3, 60])
 def test_the_mesh_of_any_size_looks_as_it_did(count: int, size: tuple[int, int]) -> None:
     async def main() -> None:
         mesh = FakeMesh(nodes=[node(i) for i in range(count)])
         app = console(mesh)
         async with app.run_test(size=size) as pilot:
-            await shows(app, "LIVE", f"{count}/{count} up", pilot=pilot)
-            assert f"node-{count - 1:02d}" in text(app) or "more: enlarge" in text(app)
+            # a node that answers lists itself: none is what the first moments look like
+            up = f"{count}/{count} up" if count else "… asking 127.0.0.1:7600"
+            await shows(app, "LIVE", up, pilot=pilot)
+            assert f"node-{count - 1:02d}" in text(app) or "more: enlarge" in text(app) or not count
             compare(f"mesh-of-{count}-{size[0]}x{size[1]}", text(app))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("count", [0, 1, 60])
+def test_every_view_fits_whatever_the_mesh(count: int, size: tuple[int, int]) -> None:
+    async def main() -> None:
+        mesh = FakeMesh(nodes=[node(i) for i in range(count)])
+        app = console(mesh)
+        async with app.run_test(size=size) as pilot:
+            await shows(app, "LIVE", pilot=pilot)
+            for number, (_, title, _) in enumerate(actions.VIEWS, 1):
+                await pilot.press(str(number))
+                found = await shows(app, f"▸ {title}"[: size[0] // 3], "q quit", pilot=pilot)
+                lines = found.splitlines()
+                assert len(lines) == size[1]
+                assert max(map(len, lines)) <= size[0]
 
     asyncio.run(main())
 

@@ -58,6 +58,8 @@ def test_every_question_is_answered_in_both_forms(node: str):
         (["explain", id], "waits for a free slot"),
         (["nodes"], "fake\\x1b[2J"),
         (["capabilities"], "text.words files:files [deep:bool]"),
+        (["flow", id], "1 of 1 steps"),
+        (["resume", "k7q2"], "takes work again"),
         (["cancel", id], "cancelled"),
     ):
         plain = nova(node, *args)
@@ -66,6 +68,33 @@ def test_every_question_is_answered_in_both_forms(node: str):
         assert "\x1b" not in plain.output
         for line in nova(node, *args, "--json").stdout.splitlines():
             assert json.loads(line)["schema"] == 1
+
+
+def test_drain_fails_while_something_still_runs(node: str):
+    left = nova(node, "drain", "--stay")
+    assert (left.exit_code, left.stdout) == (1, "3 attempts were still running after 60 s\n")
+    assert json.loads(nova(node, "drain", "fake\x1b[2J", "--json").stdout)["left_running"] == 0
+
+
+def test_dead_letters_are_requeued_alone_all_together_or_edited(node: str):
+    ids: list[str] = []
+    for _ in range(3):
+        ran = nova(node, "run", "core.fail", "--arg", "message=no luck", "--json")
+        ids.append(json.loads(ran.stdout)["id"])
+    ran = nova(node, "requeue", ids[0])
+    assert (ran.exit_code, ran.stdout) == (0, f"{ids[0]} waiting\n")
+    ran = nova(node, "requeue", ids[0], ids[1])
+    assert (ran.exit_code, ran.stdout) == (1, f"{ids[1]} waiting\n")
+    assert f"{ids[0]}: it is none; look again" in ran.stderr
+    ran = nova(node, "requeue", ids[2], "--arg", "message=else", "--json")
+    made = json.loads(ran.stdout)
+    assert made["again_of"] == ids[2]
+    assert json.loads(nova(node, "show", made["id"], "--json").stdout)["args"] == {
+        "message": "else"
+    }
+    ran = nova(node, "requeue", "--all", "--capability", "core.fail", "--json")
+    assert {one["id"] for one in json.loads(ran.stdout)["tasks"]} >= {ids[2]}
+    assert "no dead letters" in nova(node, "requeue", "--all", "--capability", "core.none").stderr
 
 
 def test_options_before_the_command_count_too(node: str):
@@ -85,6 +114,10 @@ def test_options_before_the_command_count_too(node: str):
         (["run", "core.hang", "--timeout", "0.05"], 4, "nova cancel"),
         (["tasks", "--status", "asleep"], 2, "asleep"),
         (["nothing"], 2, "No such command"),
+        (["requeue"], 2, "name tasks, or --all"),
+        (["requeue", "k7q2m9xd-1", "--all"], 2, "name tasks, or --all"),
+        (["requeue", "a", "b", "--arg", "value=1"], 2, "one task at a time"),
+        (["resume", "nobody"], 1, "no node is called nobody"),
     ],
 )
 def test_exit_codes_and_fixes(node: str, args: list[str], code: int, says: str):

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from nova_client.metrics import Anomaly, CapabilityLoad, Load, Missing, Table, Top
+from nova_client.metrics import Anomaly, CapabilityLoad, Load, Missing, Pool, Table, Top
 from nova_console.cli import sql, top
 from nova_console.cli.output import Output
 
@@ -53,6 +53,19 @@ def test_top_shows_nodes_capabilities_anomalies_and_who_is_missing(
     assert "! desk: lag_ms is 900, ordinarily 2 (+54.0 sigmas)" in text
     assert "? attic did not answer: node attic is dead" in text
     assert "\x1b" not in text
+
+
+def test_top_shows_pools_where_there_are_some(capsys: pytest.CaptureFixture[str]) -> None:
+    pools = (Pool("host", 1, 2, 3, 4, 0, 0, 0),)
+    found = Top((load(pools=pools), load(name="plain")), ())
+    top.show(found, Output(False))
+    text = capsys.readouterr().out
+    assert "desk: sandbox host  warm 1  busy 2  refilling 3  waiting 4\n" in text
+    assert "plain: sandbox" not in text
+    top.show(found, Output(True))
+    one, other = json.loads(capsys.readouterr().out)["nodes"]
+    assert one["pools"][0]["busy"] == 2
+    assert other["pools"] is None
 
 
 def test_top_in_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:

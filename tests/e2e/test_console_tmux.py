@@ -5,67 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from support.mesh import NOVA, Mesh, Node, met, run, wait_for
+from support.terminal import Terminal
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 
 AFTER = "back-in-the-shell"
-
-
-class Terminal:
-    """A tmux server of its own, with one shell in it."""
-
-    def __init__(self, mesh: Mesh, width: int, height: int) -> None:
-        folder = mesh.folder / "tmux"
-        folder.mkdir()
-        self._tmux = ["tmux", "-S", str(folder / "socket"), "-f", "/dev/null"]
-        size = ["-x", str(width), "-y", str(height)]
-        environment = {**mesh.environment, "TERM": "xterm-256color", "PS1": "", "ENV": ""}
-        environment["NOVA_CONSOLE_CONFIG"] = str(folder / "none.toml")
-        subprocess.run(
-            [*self._tmux, "new-session", "-d", *size, "env", "PS1=$ ", "sh", "-i"],
-            env=environment,
-            check=True,
-        )
-
-    def type(self, *keys: str) -> None:
-        subprocess.run([*self._tmux, "send-keys", *keys], check=True)
-
-    def screen(self) -> str:
-        command = [*self._tmux, "capture-pane", "-p"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    def shows(self, *wanted: str) -> str:
-        """The screen as soon as it shows all of it."""
-
-        def look() -> str | None:
-            found = self.screen()
-            return found if all(part in found for part in wanted) else None
-
-        try:
-            return wait_for(look, f"{wanted} on the screen")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.screen()}") from None
-
-    def console(self) -> psutil.Process:
-        """The process that draws."""
-
-        def find() -> psutil.Process | None:
-            command = [*self._tmux, "display-message", "-p", "#{pane_pid}"]
-            shell = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            below = psutil.Process(int(shell)).children(recursive=True)
-            return next((p for p in below if "console" in p.cmdline()), None)
-
-        return wait_for(find, "the console's process")
-
-    def end(self) -> None:
-        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +34,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Mesh, Node,
 @pytest.fixture
 def terminal(pair: tuple[Mesh, Node, Node]) -> Iterator[Terminal]:
     mesh, one, _ = pair
-    terminal = Terminal(mesh, 100, 32)
+    terminal = Terminal(mesh.folder, mesh.environment, 100, 32)
     try:
         terminal.type(f"{NOVA} console --node {one.address}; echo {AFTER}", "Enter")
         terminal.shows("LIVE", "2/2 up")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.mesh import NODE, wait_for
+from support.terminal import Terminal
 
 NAMES = {"alder", "birch", "cedar"}
 
@@ -21,7 +23,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """Of a demo whose temporary folder is our own to look into."""
     folder = tmp_path / "tmp"
     folder.mkdir()
-    return {**os.environ, "TMPDIR": str(folder)}
+    kept = {name: value for name, value in os.environ.items() if name != "CI"}
+    return {**kept, "TMPDIR": str(folder)}
 
 
 def leftovers(environment: dict[str, str]) -> list[str]:
@@ -59,6 +62,53 @@ def test_the_account_of_a_run(tmp_path: Path, environment: dict[str, str]) -> No
     assert "words    480,000, 10 different" in said
     assert said.endswith("counts agree\n")
     wait_for(lambda: not leftovers(environment), "nothing to be left")
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+@pytest.mark.parametrize("by", ["q", "SIGTERM"])
+def test_in_a_terminal_it_ends_in_the_console(
+    tmp_path: Path, environment: dict[str, str], by: str
+) -> None:
+    """With the story in it, and nothing is left however one leaves it."""
+    text = tmp_path / "text"
+    text.mkdir()
+    for number in range(8):
+        (text / f"{number}.txt").write_text(f"alpha beta file{number} " * 20_000)
+    terminal = Terminal(tmp_path, environment, 120, 40)
+    try:
+        terminal.type(f"{NODE} demo --path {text}; echo left-with-$?", "Enter")
+        terminal.shows("LIVE", "Flow of", "text.wordcount · done", " 0 running", timeout_s=60.0)
+        terminal.shows("critical split → shard", "alder", "By node")
+        terminal.type("1")
+        terminal.shows("● alder", "✖ 1 down")
+        if by == "q":
+            terminal.type("q")
+            terminal.shows("result   counts agree", "left-with-0")
+        else:
+            shell = terminal.console().parent()
+            assert shell is not None
+            shell.send_signal(signal.SIGTERM)
+            terminal.shows("result   counts agree", "left-with-130")
+        assert "Topology" not in terminal.screen()
+        wait_for(lambda: not leftovers(environment), "nothing to be left")
+    finally:
+        terminal.end()
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+@pytest.mark.parametrize("how", ["nova-node demo --no-console", "CI=1 nova-node demo"])
+def test_it_ends_without_the_console_when_told_so(
+    tmp_path: Path, environment: dict[str, str], how: str
+) -> None:
+    (tmp_path / "text.txt").write_text("alpha beta " * 20_000)
+    terminal = Terminal(tmp_path, environment, 120, 40)
+    try:
+        command = how.replace("nova-node", NODE)
+        terminal.type(f"{command} --path {tmp_path / 'text.txt'}; echo left-with-$?", "Enter")
+        terminal.shows("result   counts agree", "left-with-0", timeout_s=60.0)
+        wait_for(lambda: not leftovers(environment), "nothing to be left")
+    finally:
+        terminal.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,9 +8,9 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from textual.app import ComposeResult, SystemCommand
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
@@ -33,12 +33,15 @@ from nova_console.app.sheet import HelpSheet, Sheet
 from nova_console.app.sql_pane import SqlPane
 from nova_console.app.tab import Scene, Tab
 from nova_console.app.tasks_pane import DeadPane, TasksPane
+from nova_console.cli.output import escape_line
+
+P = TypeVar("P", bound=Pane)
 
 FLUSH_S = 0.1
 AGE_S = 1.0
 
 
-class Console(Deeds):
+class Console(App[None]):
     """`addresses` are one node of each mesh, "" the one of this machine."""
 
     TITLE = "nova"
@@ -71,6 +74,7 @@ class Console(Deeds):
         self.feeds = [Feed(tab.address, self._taker(tab), clock, opener) for tab in self.tabs]
         self.active = 0
         self.settings = settings
+        self.desk = Deeds(self)
         self._due = False
         self._shown_at = 0.0
         self._prompting = ""
@@ -104,6 +108,8 @@ class Console(Deeds):
         self.set_interval(AGE_S, self._age)
         self.pane.enter()
         self.call_after_refresh(self.flush)
+        if self.settings.begin:
+            self.call_after_refresh(self.desk.obey, self.settings.begin)
         self.app_resume_signal.subscribe(self, self._repaint)  # pyright: ignore[reportUnknownMemberType]
         with suppress(ValueError, NotImplementedError, RuntimeError):  # not the main thread
             loop = asyncio.get_running_loop()
@@ -124,6 +130,10 @@ class Console(Deeds):
         """The view in sight, whatever lies over it."""
         switcher = self.screen_stack[0].query_one(ContentSwitcher)
         return switcher.query_one(f"#{switcher.current}", Pane)
+
+    def pane_of(self, kind: type[P]) -> P:
+        """The view of this kind, in sight or not."""
+        return self.query_one(kind)
 
     @property
     def scene(self) -> Scene:
@@ -187,6 +197,10 @@ class Console(Deeds):
         bar("#trouble", Bar).show(bars.trouble(scene), hide_empty=True)
         bar("#footer", Bar).show(bars.footer(view, scene, width))
 
+    def say(self, text: str, bad: bool = False) -> None:
+        severity = "error" if bad else "information"
+        self.notify(escape_line(text), severity=severity, timeout=6.0, markup=False)
+
     # ------------------------------------------------------------ moving about
 
     def action_view(self, view: str) -> None:
@@ -196,7 +210,7 @@ class Console(Deeds):
         self.query_one(ContentSwitcher).current = view
         self.pane.enter()
         if view == "run":
-            self.ask_cards()
+            self.desk.ask_cards()
         self.flush()
 
     def close_sheets(self) -> None:
@@ -279,7 +293,7 @@ class Console(Deeds):
             self.pane.apply_filter(filters.parse(message.value), final=True)
             self.flush()
         else:
-            self.obey(message.value)
+            self.desk.obey(message.value)
 
     # ------------------------------------------------------------ time
 
@@ -334,7 +348,7 @@ class Console(Deeds):
     def action_refresh(self) -> None:
         self.feed.retry()
         if self.pane.id == "run":
-            self.ask_cards()
+            self.desk.ask_cards()
         if isinstance(self.screen, Sheet):
             self.screen.do("refresh")
         self.flush()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+NAMED_MAX = 8
 
 
 def command(*words: str, node: str = "") -> str:
@@ -31,6 +33,6 @@ def tasks(status: str, capability: str, node: str = "") -> str:
     return command(*words, node=node)
 
 
-def drain(name: str) -> str:
-    """`name` of a node on its own machine."""
-    return shlex.join(["nova-node", "drain", "--node", name, "--stay"])
+def requeue(ids: Sequence[str], node: str = "") -> str:
+    """All by their names while these still fit on a line or two."""
+    return command("requeue", *(ids if len(ids) <= NAMED_MAX else ["--all"]), node=node)

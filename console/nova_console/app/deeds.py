@@ -1,17 +1,18 @@
-"""What the console does on the mesh for a person: opens, asks, cancels, drains, submits.
+"""What the console does on the mesh for a person: opens, asks, cancels, requeues, drains, submits.
 
 Every deed is a worker that cannot end the app: what goes wrong is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeVar
 
-from nova_client import Event, NovaError, Status
+from nova_client import Event, NovaError, Status, rights
 from nova_client.metrics import Series
-from nova_client.model import Capability
-from textual.app import App
+from nova_client.model import Capability, NodeView
+from textual.screen import Screen
 
 from nova_console.app import actions, commands, filters, themes
 from nova_console.app.chart_lines import AHEAD_STEPS, SHOWN, Charts, Span
@@ -27,77 +28,82 @@ from nova_console.app.sheet import Confirm, EventSheet, NodeSheet, Sheet
 from nova_console.app.sql_pane import SqlPane
 from nova_console.app.tab import Scene, Tab
 from nova_console.app.task_sheet import TaskSheet
-from nova_console.cli.output import escape_line
 
 DRAIN_WAIT_S = 60.0
 LISTED_MAX = 1_000
 
 
-class Deeds(App[None]):
-    """The half of the console that acts; the other half shows, and says what is selected."""
+P = TypeVar("P", bound=Pane)
+
+
+class Stage(Protocol):
+    """The console as its deeds see it: what is in sight, and what can be shown."""
 
     opener: Opener
     clock: Callable[[], float]
 
     @property
-    def tab(self) -> Tab:
-        raise NotImplementedError
-
+    def tab(self) -> Tab: ...
     @property
-    def feed(self) -> Feed:
-        raise NotImplementedError
-
+    def feed(self) -> Feed: ...
     @property
-    def pane(self) -> Pane:
-        raise NotImplementedError
-
+    def pane(self) -> Pane: ...
     @property
-    def scene(self) -> Scene:
-        raise NotImplementedError
+    def scene(self) -> Scene: ...
 
-    def flush(self) -> None:
-        raise NotImplementedError
+    def flush(self) -> None: ...
+    def wake(self) -> None: ...
+    def push_sheet(self, sheet: Sheet) -> None: ...
+    def close_sheets(self) -> None: ...
+    def action_view(self, view: str) -> None: ...
+    def use_theme(self, name: str) -> None: ...
+    def say(self, text: str, bad: bool = False) -> None: ...
+    def push_screen(self, screen: Screen[Any]) -> object: ...
+    def pane_of(self, kind: type[P]) -> P: ...
+    def run_worker(self, work: Awaitable[None], *, exit_on_error: bool) -> object: ...
+    def call_later(self, callback: Callable[..., Any], *args: Any) -> bool: ...
+    async def run_action(self, action: str) -> bool: ...
+    def exit(self) -> None: ...
 
-    def wake(self) -> None:
-        raise NotImplementedError
 
-    def push_sheet(self, sheet: Sheet) -> None:
-        raise NotImplementedError
+class Deeds:
+    """What panes and sheets ask for (see pane.Desk)."""
 
-    def close_sheets(self) -> None:
-        raise NotImplementedError
-
-    def action_view(self, view: str) -> None:
-        raise NotImplementedError
-
-    def use_theme(self, name: str) -> None:
-        raise NotImplementedError
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
 
     # ------------------------------------------------------------ opening
 
     def open_task(self, id: str) -> None:
-        feed = self.feed
-        self.push_sheet(TaskSheet(id, self, lambda: feed.client, self.wake))
+        feed = self._stage.feed
+        self._stage.push_sheet(TaskSheet(id, self, lambda: feed.client, self._stage.wake))
 
     def open_node(self, node: str) -> None:
-        self.push_sheet(NodeSheet(node, self.scene.world.name(node)))
+        self._stage.push_sheet(NodeSheet(node, self._stage.scene.world.name(node)))
 
     def open_event(self, happened: Event) -> None:
-        self.push_sheet(EventSheet(happened))
+        self._stage.push_sheet(EventSheet(happened))
 
     def open_flow(self, id: str) -> None:
-        self.action_view("flow")
-        self.query_one(FlowPane).choose(id)
-        self.flush()
+        self._stage.action_view("flow")
+        self._stage.pane_of(FlowPane).choose(id)
+        self._stage.flush()
 
     def open_form(
-        self, card: Capability, given: Mapping[str, Any] | None = None, note: str = ""
+        self,
+        card: Capability,
+        given: Mapping[str, Any] | None = None,
+        note: str = "",
+        again_of: str = "",
     ) -> None:
-        def submit(filled: Filled) -> None:
-            self._deed(lambda client: self._submit(client, card.name, filled))
+        if self._held_back(rights.SUBMIT):
+            return
 
-        self.close_sheets()
-        self.push_screen(FormSheet(card, given or {}, self.tab.address, submit, note))
+        def submit(filled: Filled) -> None:
+            self._deed(lambda client: self._submit(client, card.name, filled, again_of))
+
+        self._stage.close_sheets()
+        self._stage.push_screen(FormSheet(card, given or {}, self._stage.tab.address, submit, note))
 
     def open_again(self, id: str) -> None:
         async def look(client: Node) -> None:
@@ -107,7 +113,7 @@ class Deeds(App[None]):
                 self.say(f"no node offers {view.capability} now")
                 return
             note = f"inputs are not copied: {', '.join(view.inputs)}" if view.inputs else ""
-            self.open_form(cards[view.capability], view.args, note)
+            self.open_form(cards[view.capability], view.args, note, again_of=id)
 
         self._deed(look)
 
@@ -115,7 +121,7 @@ class Deeds(App[None]):
 
     def ask_tasks(self, status: str, capability: str) -> None:
         """Of the whole mesh; they join those that are kept."""
-        tab = self.tab
+        tab = self._stage.tab
         statuses = [word for word in Status if status and status in word.value]
 
         async def look(client: Node) -> None:
@@ -123,32 +129,32 @@ class Deeds(App[None]):
             page = await client.list_tasks(
                 statuses=statuses, capability=exact, limit=LISTED_MAX, children=False
             )
-            tab.put(Listed(self.clock(), page, of_all=False))
-            self.wake()
+            tab.put(Listed(self._stage.clock(), page, of_all=False))
+            self._stage.wake()
 
         self._deed(look)
 
     def ask_cards(self) -> None:
         async def look(client: Node) -> None:
-            self.query_one(RunPane).take(await client.capabilities())
-            self.wake()
+            self._stage.pane_of(RunPane).take(await client.capabilities())
+            self._stage.wake()
 
         self._deed(look)
 
     def ask_charts(self, span: Span) -> None:
-        pane = self.query_one(MetricsPane)
+        pane = self._stage.pane_of(MetricsPane)
 
         async def look(client: Node) -> None:
             top = await client.metrics.top()
             now = await _series(client, span, ahead=AHEAD_STEPS)
             earlier = await _series(client, span.back(), ahead=0) if span.before else {}
             pane.take(Charts(span, now, earlier, top), "")
-            self.wake()
+            self._stage.wake()
 
         self._deed(look, lambda why: pane.take(None, why))
 
     def ask_sql(self, query: str) -> None:
-        pane = self.query_one(SqlPane)
+        pane = self._stage.pane_of(SqlPane)
 
         async def look(client: Node) -> None:
             pane.take(await client.metrics.sql(query), "")
@@ -158,44 +164,92 @@ class Deeds(App[None]):
     # ------------------------------------------------------------ changing
 
     def ask_cancel(self, id: str) -> None:
+        if self._held_back(rights.CANCEL):
+            return
+
         async def cancel(client: Node) -> None:
             status = await client.cancel(id)
             self.say(f"{id} is {status.value}")
 
-        same = commands.command("cancel", id, node=self.tab.address)
+        same = commands.command("cancel", id, node=self._stage.tab.address)
         self._confirm(f"Cancel {id} and its shards?", same, lambda: self._deed(cancel))
 
     def ask_drain(self, node: str) -> None:
-        view = self.scene.world.nodes.get(node)
-        if view is None:
+        view = self._stage.scene.world.nodes.get(node)
+        if view is None or self._held_back(rights.OPERATE):
             return
-        name, opener = view.name or node[:8], self.opener
+        name = view.name or node[:8]
 
         async def drain(client: Node) -> None:
             self.say(f"draining {name}")
-            if client.node == node:
-                left = await client.drain(stay=True, timeout_s=DRAIN_WAIT_S)
-            else:
-                async with opener(view.address) as there:
-                    left = await there.drain(stay=True, timeout_s=DRAIN_WAIT_S)
+            async with self._client_of(client, view) as there:
+                left = await there.drain(stay=True, timeout_s=DRAIN_WAIT_S)
             self.say(f"{name} is drained" if not left else f"{name}: {left} attempts still run")
 
-        question = (
-            f"Drain {name}?\nIt ends what it runs and takes nothing new until it is restarted."
-        )
-        same = commands.drain(name)
+        question = f"Drain {name}?\nIt ends what it runs and takes nothing new until it is resumed."
+        same = commands.command("drain", name, "--stay", node=self._stage.tab.address)
         self._confirm(question, same, lambda: self._deed(drain))
 
-    async def _submit(self, client: Node, capability: str, filled: Filled) -> None:
-        task = await client.submit(capability, filled.args, inputs=filled.inputs)
+    def ask_resume(self, node: str) -> None:
+        view = self._stage.scene.world.nodes.get(node)
+        if view is None or self._held_back(rights.OPERATE):
+            return
+        name = view.name or node[:8]
+
+        async def resume(client: Node) -> None:
+            async with self._client_of(client, view) as there:
+                was_draining = await there.resume()
+            said = "takes work again" if was_draining else "was not draining"
+            self.say(f"{name} {said}")
+
+        same = commands.command("resume", name, node=self._stage.tab.address)
+        self._confirm(f"Resume {name}?\nIts drain ends.", same, lambda: self._deed(resume))
+
+    @asynccontextmanager
+    async def _client_of(self, client: Node, view: NodeView) -> AsyncGenerator[Node]:
+        if client.node == view.node:
+            yield client
+        else:
+            async with self._stage.opener(view.address) as there:
+                yield there
+
+    def ask_requeue(self, ids: Sequence[str]) -> None:
+        if not ids:
+            self.say("no dead letter is selected")
+            return
+        if self._held_back(rights.SUBMIT):
+            return
+        some = ids[:LISTED_MAX]
+
+        async def requeue(client: Node) -> None:
+            asked = await client.requeue_many(some)
+            refused = [one.failure for one in asked if one.failure is not None]
+            if refused:
+                self.say(f"{len(refused)} not requeued: {refused[0].message}", bad=True)
+            if len(refused) < len(asked):
+                self.say(f"requeued {len(asked) - len(refused):,}")
+
+        what = some[0] if len(some) == 1 else f"{len(some):,} dead letters"
+        question = f"Requeue {what}?\nFresh attempts of the same call."
+        same = commands.requeue(some, node=self._stage.tab.address)
+        self._confirm(question, same, lambda: self._deed(requeue))
+
+    async def _submit(self, client: Node, capability: str, filled: Filled, again_of: str) -> None:
+        task = await client.submit(capability, filled.args, inputs=filled.inputs, again_of=again_of)
         self.say(f"started {task.id}")
         self.open_task(task.id)
 
+    def _held_back(self, right: str) -> bool:
+        """Says so when this console was given less than its person may."""
+        if not rights.may(right):
+            self.say(f"this console was not given the right to {right}", bad=True)
+        return not rights.may(right)
+
     def _confirm(self, question: str, same: str, deed: Callable[[], None]) -> None:
-        if self.tab.replay is not None:
+        if self._stage.tab.replay is not None:
             self.say("this is the past; z goes back to live first")
             return
-        self.push_screen(Confirm(question, same, deed))
+        self._stage.push_screen(Confirm(question, same, deed))
 
     def _deed(
         self,
@@ -209,10 +263,10 @@ class Deeds(App[None]):
                 self.say(why, bad=True)
             else:
                 failed(why)
-                self.wake()
+                self._stage.wake()
 
         async def run() -> None:
-            client = self.feed.client
+            client = self._stage.feed.client
             if client is None:
                 tell("the node does not answer; r tries again")
                 return
@@ -221,11 +275,10 @@ class Deeds(App[None]):
             except NovaError as error:
                 tell(f"{error.message}; {error.fix}" if error.fix else error.message)
 
-        self.run_worker(run(), exit_on_error=False)
+        self._stage.run_worker(run(), exit_on_error=False)
 
     def say(self, text: str, bad: bool = False) -> None:
-        severity = "error" if bad else "information"
-        self.notify(escape_line(text), severity=severity, timeout=6.0, markup=False)
+        self._stage.say(text, bad)
 
     # ------------------------------------------------------------ typed commands
 
@@ -239,7 +292,7 @@ class Deeds(App[None]):
             case "":
                 return
             case "q" | "q!" | "exit":
-                self.exit()
+                self._stage.exit()
             case "show" if rest:
                 self.open_task(rest)
             case "cancel" if rest:
@@ -247,31 +300,35 @@ class Deeds(App[None]):
             case "flow" if rest:
                 self.open_flow(rest)
             case "drain" if rest:
-                self._drain_named(rest)
+                self._with_node_named(rest, self.ask_drain)
+            case "resume" if rest:
+                self._with_node_named(rest, self.ask_resume)
+            case "requeue" if rest:
+                self.ask_requeue(rest.split())
             case "filter":
-                self.pane.apply_filter(filters.parse(rest), final=True)
+                self._stage.pane.apply_filter(filters.parse(rest), final=True)
             case "theme" if rest:
                 self._theme_named(rest)
             case _ if view:
-                self.action_view(view)
+                self._stage.action_view(view)
             case _ if word in by_id:
-                self.call_later(self.run_action, by_id[word].call)
+                self._stage.call_later(self._stage.run_action, by_id[word].call)
             case _:
                 self.say(f"there is no command {word!r}; ? lists them", bad=True)
-        self.flush()
+        self._stage.flush()
 
-    def _drain_named(self, name: str) -> None:
-        nodes = self.scene.world.nodes.values()
+    def _with_node_named(self, name: str, ask: Callable[[str], None]) -> None:
+        nodes = self._stage.scene.world.nodes.values()
         found = [view.node for view in nodes if name == view.name or view.node.startswith(name)]
         if len(found) == 1:
-            self.ask_drain(found[0])
+            ask(found[0])
         else:
             self.say(f"{len(found)} nodes are called {name}", bad=True)
 
     def _theme_named(self, name: str) -> None:
         found = [known for known in themes.NAMES if known.endswith(name)]
         if found:
-            self.use_theme(found[0])
+            self._stage.use_theme(found[0])
         else:
             self.say(f"themes: {', '.join(themes.NAMES)}", bad=True)
 

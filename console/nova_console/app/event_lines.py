@@ -22,6 +22,8 @@ _STYLES = {
     "finished": "up",
     "output": "dim",
     "peerchanged": "suspect",
+    "requeued": "busy",
+    "anomaly": "suspect",
 }
 
 

@@ -64,7 +64,7 @@ class Gantt:
             name = escape_line(self._name(row.place))
             return [
                 (f"{name:<{NAME_CHARS}.{NAME_CHARS}}", "head"),
-                (f" {row.busy:.1f} busy", "dim"),
+                (f" {row.busy:.1f} at a time", "dim"),
             ]
         step = row.step
         style = looks.STEP_STYLES[step.state]

@@ -43,6 +43,9 @@ STEP_STYLES = {
     "cancelled": "stale",
 }
 
+ODD = "≉"
+"""Beside a node with a series that is out of its ordinary range."""
+
 _BARS = " ▁▂▃▄▅▆▇█"
 
 

@@ -89,3 +89,7 @@ class MeshPane(Pane):
     def do_drain(self) -> None:
         if self.selected:
             self.desk.ask_drain(self.selected)
+
+    def do_resume(self) -> None:
+        if self.selected:
+            self.desk.ask_resume(self.selected)

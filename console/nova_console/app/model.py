@@ -22,6 +22,7 @@ TASKS_MAX = 20_000
 EVENTS_MAX = 5_000
 MOVES_MAX = 128
 SAMPLES_MAX = 60
+ODD_MAX = 32
 STALE_S = 10.0
 
 
@@ -74,6 +75,8 @@ class World:
         self.tasks_total = 0
         self.tasks_listed = False
         self.missing: tuple[str, ...] = ()
+        #: by node id: its series that are out of their ordinary range
+        self.odd: dict[str, tuple[event.Anomaly, ...]] = {}
         self.events: deque[Event] = deque(maxlen=EVENTS_MAX)
         self.moves: deque[Move] = deque(maxlen=MOVES_MAX)
         #: grows with every change of the nodes, of the tasks
@@ -128,6 +131,7 @@ class World:
         self.heard_at, self.mesh = looked.at, looked.seen.mesh
         self.nodes = {view.node: view for view in views}
         self.eyes = {node: eye for node, eye in self.eyes.items() if node in self.nodes}
+        self.odd = {node: odd for node, odd in self.odd.items() if odd and node in self.nodes}
         self.samples = {view.node: self._sampled(looked.at, view) for view in views}
 
     def _sampled(self, at: float, view: NodeView) -> tuple[Sample, ...]:
@@ -142,6 +146,11 @@ class World:
         view = self.nodes.get(fact.node)
         if owner == self.home and view is not None:
             self.nodes[fact.node] = replace(view, state=fact.state)
+        self.nodes_turn += 1
+
+    def _odd(self, owner: str, fact: event.Anomaly) -> None:
+        others = tuple(one for one in self.odd.get(owner, ()) if one.series != fact.series)
+        self.odd[owner] = others if fact.ended else (*others[-ODD_MAX:], fact)
         self.nodes_turn += 1
 
     # ------------------------------------------------------------ tasks
@@ -177,8 +186,15 @@ class World:
                 self._finish(owner, at, fact)
             case event.Output():
                 return
+            case event.Requeued(tasks=ids):
+                for id in ids:
+                    if id in self.tasks:
+                        self.tasks[id] = task_row.requeued(self.tasks[id])
             case event.PeerChanged():
                 self._peer(owner, fact)
+                return
+            case event.Anomaly():
+                self._odd(owner, fact)
                 return
         self.tasks_turn += 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from nova_client import Status
+from nova_client import Status, event
 from nova_client.model import NodeView
 
 from nova_console.app import looks
@@ -31,6 +31,7 @@ def node_lines(world: World, view: NodeView, now: float, width: int) -> list[Lin
         ],
     ]
     lines += _doubts(world, view)
+    lines += [_odd(one) for one in world.odd.get(view.node, ())]
     lines += _load(world, view, width)
     lines += _tasks(world, world.tasks_turn, view.node)
     if view.labels:
@@ -74,6 +75,11 @@ def _doubts(world: World, view: NodeView) -> list[Line]:
         if eye.why:
             lines.append([("its own view: " + escape_line(eye.why), "dim")])
     return lines
+
+
+def _odd(anomaly: event.Anomaly) -> Line:
+    said = f"{anomaly.series} is {anomaly.value:.4g}, was about {anomaly.median:.4g}"
+    return [(f"{looks.ODD} {escape_line(said)}", "suspect")]
 
 
 def _load(world: World, view: NodeView, width: int) -> list[Line]:

@@ -1,6 +1,8 @@
-"""The person's own file for the console: theme and keys. Read once; what it does not know it refuses.
+"""The person's own file for the console: theme, beginning and keys. Read once; what it does not know
+it refuses.
 
 theme = "light"
+begin = "tasks"
 [keys]
 quit = "ctrl+q"
 """
@@ -17,14 +19,17 @@ from typing import Any, cast
 from nova_client import Invalid
 
 VARIABLE = "NOVA_CONSOLE_CONFIG"
+BEGIN = "NOVA_CONSOLE_BEGIN"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`theme` "" takes what fits the terminal; `keys` maps actions to keys, comma between several."""
+    """`theme` "" takes what fits the terminal; `keys` maps actions to keys, comma between several;
+    `begin` is a command as after `:`, done at the start."""
 
     theme: str = ""
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    begin: str = ""
 
 
 def path() -> Path:
@@ -37,11 +42,11 @@ def path() -> Path:
 
 
 def read(file: Path, themes: Collection[str], actions: Collection[str]) -> Settings:
-    """Without the file, the defaults. Raises Invalid."""
+    """Without the file, the defaults; NOVA_CONSOLE_BEGIN stands over it. Raises Invalid."""
     try:
         text = file.read_text()
     except FileNotFoundError:
-        return Settings()
+        text = ""
     except OSError as error:
         raise Invalid(f"cannot read {file}: {error.strerror}", "make it readable") from None
     try:
@@ -50,11 +55,15 @@ def read(file: Path, themes: Collection[str], actions: Collection[str]) -> Setti
         raise Invalid(f"{file} is not TOML: {error}", "correct it") from None
     theme = found.pop("theme", "")
     keys = _keys(file, found.pop("keys", {}), actions)
+    begin = os.environ.get(BEGIN, found.pop("begin", ""))
     if found:
-        raise Invalid(f"{file}: there is no setting {next(iter(found))!r}", "use theme and [keys]")
+        fix = "use theme, begin and [keys]"
+        raise Invalid(f"{file}: there is no setting {next(iter(found))!r}", fix)
+    if not isinstance(begin, str):
+        raise Invalid(f"{file}: begin is a text", 'for example begin = "tasks"')
     if theme and theme not in themes:
         raise Invalid(f"{file}: there is no theme {theme!r}", f"use one of {', '.join(themes)}")
-    return Settings(theme, keys)
+    return Settings(theme, keys, begin)
 
 
 def _keys(file: Path, given: Any, actions: Collection[str]) -> dict[str, str]:

@@ -118,7 +118,7 @@ def _key_line(key: str, text: str) -> Line:
 
 
 class Confirm(ModalScreen[bool]):
-    """y does it; anything else does not."""
+    """y does it, c copies the command that does it; anything else does not."""
 
     DEFAULT_CSS = """
     Confirm { align: center middle; }
@@ -128,6 +128,7 @@ class Confirm(ModalScreen[bool]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes", show=False),
+        Binding("c", "copy", "Copy", show=False),
         Binding("n,escape,q", "answer(False)", "No", show=False),
     ]
 
@@ -143,8 +144,15 @@ class Confirm(ModalScreen[bool]):
         page = self.query_one(Still)
         lines: list[Line] = [[(escape_line(part), "")] for part in self._question.split("\n")]
         lines += [[("the same: ", "dim"), (self._command, "")], [("", "")]]
-        page.show([*lines, [(" y ", "key"), ("yes  ", ""), (" n ", "key"), ("no", "")]])
+        answers: Line = []
+        for key, text in (("y", "yes"), ("n", "no"), ("c", "copy")):
+            answers += [(f" {key} ", "key"), (f"{text}  ", "")]
+        page.show([*lines, answers])
         page.focus()
+
+    def action_copy(self) -> None:
+        self.app.copy_to_clipboard(self._command)  # pyright: ignore[reportUnknownMemberType]
+        self.dismiss(False)
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)

@@ -260,5 +260,7 @@ def about(happened: Event, id: str) -> bool:
             return any(outcome.id == id for outcome in outcomes)
         case event.Output(task=task):
             return task == id
-        case event.PeerChanged():
+        case event.Requeued(tasks=tasks):
+            return id in tasks
+        case event.PeerChanged() | event.Anomaly():
             return False

@@ -77,6 +77,22 @@ def finished(row: TaskRow, outcome: Outcome, at: float) -> TaskRow:
     )
 
 
+def requeued(row: TaskRow) -> TaskRow:
+    """A dead letter has fresh attempts; what had grown from it is gone."""
+    return replace(
+        row,
+        status=Status.WAITING,
+        node="",
+        started_at=0.0,
+        ended_at=0.0,
+        why="",
+        grown=(),
+        children=0,
+        children_done=0,
+        children_told=0,
+    )
+
+
 def grew(row: TaskRow, growth: Growth, at: float) -> TaskRow:
     grown = (*row.grown, growth)
     return replace(

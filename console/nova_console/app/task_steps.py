@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 
 from nova_client import Status
+from nova_client.model import TaskView
 
-from nova_console.app.model import World
+from nova_console.app import task_row
+from nova_console.app.model import World, number
 from nova_console.app.steps import Plan, State, Step
-from nova_console.app.task_row import TaskRow
+from nova_console.app.task_row import Growth, TaskRow
 
 _STATES: dict[Status, State] = {
     Status.RUNNING: "running",
@@ -34,6 +38,17 @@ def plan_of(world: World, row: TaskRow) -> Plan:
                 needs = growth.parts
         steps.append(_step(child, label, growth.phase, needs))
     return Plan(steps or [_step(row, row.capability, row.capability, ())])
+
+
+def plan_of_views(view: TaskView, children: Iterable[TaskView]) -> Plan:
+    """The same, of what a node tells of the task and of all that grew from it."""
+    world = World()
+    growths: list[Growth] = []
+    for child in children:
+        world.tasks[child.id] = task_row.listed(None, child)
+        growths.append(Growth(number(child.id), 1, child.phase, child.parts))
+    row = replace(task_row.listed(None, view), grown=tuple(growths))
+    return plan_of(world, row)
 
 
 def split_tasks(world: World) -> list[TaskRow]:

@@ -135,6 +135,13 @@ class TasksPane(Pane):
         elif row is not None:
             self.desk.say(f"{row.id} has ended already")
 
+    def do_requeue(self) -> None:
+        row = self.table.selected
+        if row is not None and row.status is Status.FAILED:
+            self.desk.ask_requeue([row.id])
+        elif row is not None:
+            self.desk.say(f"{row.id} is no dead letter")
+
     def do_again(self) -> None:
         row = self.table.selected
         if row is not None:
@@ -168,4 +175,9 @@ class DeadPane(TasksPane, inherit_bindings=False):
 
     def command(self) -> tuple[str, ...]:
         row = self.table.selected
-        return ("show", row.id) if row else ("tasks", "--dead")
+        return ("requeue", row.id) if row else ("tasks", "--dead")
+
+    # ------------------------------------------------------------ actions
+
+    def do_requeue_all(self) -> None:
+        self.desk.ask_requeue([row.id for row in self.table.rows])

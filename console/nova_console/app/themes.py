@@ -12,7 +12,7 @@ DARK, LIGHT, CONTRAST = "nova-dark", "nova-light", "nova-contrast"
 
 _PALETTES: dict[str, dict[str, str]] = {
     DARK: {
-        "": "#d4d4d4",
+        "": "#d4d4d4 on #121212",
         "up": "#3fb950",
         "busy": "#d29922",
         "suspect": "#e3b341 bold",
@@ -36,7 +36,7 @@ _PALETTES: dict[str, dict[str, str]] = {
         "offline": "#0d1117 on #f85149 bold",
     },
     LIGHT: {
-        "": "#1f2328",
+        "": "#1f2328 on #ffffff",
         "up": "#116329",
         "busy": "#7d4e00",
         "suspect": "#7d4e00 bold",
@@ -61,7 +61,7 @@ _PALETTES: dict[str, dict[str, str]] = {
     },
 }
 _PALETTES[CONTRAST] = _PALETTES[DARK] | {
-    "": "#ffffff",
+    "": "#ffffff on #000000",
     "up": "#00ff00",
     "busy": "#ffff00",
     "suspect": "#ffff00 bold",

@@ -117,10 +117,11 @@ def _style(link: Link) -> str:
             return "active" if link.active else "link"
 
 
-def _label_text(view: NodeView, chars: int = NAME_CHARS) -> str:
+def _label_text(world: World, view: NodeView, chars: int = NAME_CHARS) -> str:
     name = escape_line(view.name or view.node[:8])
     short = name if len(name) <= chars else name[: chars - 1] + "…"
-    return f"{short} {looks.bar(load(view))}{looks.percent(view)}"
+    odd = looks.ODD if world.odd.get(view.node) else ""
+    return f"{short} {looks.bar(load(view))}{looks.percent(view)}{odd}"
 
 
 def _label_cells(sight: Sight) -> dict[str, tuple[int, int]]:
@@ -128,7 +129,7 @@ def _label_cells(sight: Sight) -> dict[str, tuple[int, int]]:
     trial = Canvas(sight.width, sight.height)
     cells: dict[str, tuple[int, int]] = {}
     for node, view in sight.world.nodes.items():
-        width = len(_label_text(view)) + 4
+        width = len(_label_text(sight.world, view)) + 4
         x, y = spot(sight, node)
         left = max(0, min(sight.width - width, x - width // 2))
         rows = sorted(range(sight.height), key=lambda row: abs(row - y))
@@ -140,7 +141,7 @@ def _label_cells(sight: Sight) -> dict[str, tuple[int, int]]:
 
 def _label(canvas: Canvas, sight: Sight, view: NodeView, cell: tuple[int, int]) -> None:
     look = looks.of_node(sight.world, view, sight.now)
-    text = f" {look.glyph} {_label_text(view)} "
+    text = f" {look.glyph} {_label_text(sight.world, view)} "
     left = cell[0] - len(text) // 2
     style = look.style
     if sight.filter and not sight.filter.passes(fields(sight.world, view, sight.now)):
@@ -185,7 +186,7 @@ def _tiles(sight: Sight) -> list[Line]:
             style = "dim"
         chosen = view.node == sight.selected
         mark = "▸" if chosen else " "
-        text = f"{mark}{look.glyph} {_label_text(view)}"
+        text = f"{mark}{look.glyph} {_label_text(sight.world, view)}"
         canvas.text(x, y, text, f"selected {style}" if chosen else style)
     hidden = len(views) - room * columns
     if hidden > 0:
