@@ -280,7 +280,7 @@ def test_the_door_offers_nothing_but_to_join(mesh: SecureMesh) -> None:
     door = f"127.0.0.1:{port}"
     with SecureMesh(mesh.folder / "of-its-own") as own:
         own.folder.mkdir()
-        node = own.start("gate", "--no-mdns", "--set", f"join_listen={door}")
+        node = own.start("gate", "--no-mdns", "--join-listen", door)
         assert node.address
         token = wait_for(lambda: own.authority.create_token("submitter", id="eve"), "a token")
         mine, keys = enrol.enroll(door, parse_token(token.text))
