@@ -67,7 +67,7 @@ def test_no_module_imports_itself_by_a_detour() -> None:
 
 
 def test_built_in_capabilities_use_only_what_an_author_has() -> None:
-    allowed = {"nova_node.capability", "nova_node.capabilities", "nova_sandbox"}
+    allowed = {"nova_node.capability", "nova_node.capabilities", "nova_node.models", "nova_sandbox"}
     allowed |= sys.stdlib_module_names
     for module in modules():
         if not within(module, "nova_node.capabilities"):

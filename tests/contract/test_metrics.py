@@ -22,6 +22,7 @@ from nova_node.adapters.metrics_spool import Spool
 from nova_node.core.errors import Corrupt, Invalid, NovaError, Overloaded, Unavailable
 from nova_node.metrics import stats
 from nova_node.metrics.keeping import DAY_S, Rules
+from nova_node.metrics.pools import Pool
 from nova_node.metrics.samples import Gauges, Rate, Sample
 from nova_node.metrics.series import SERIES, series_sql
 from nova_node.metrics.tables import TABLES, Line, micros
@@ -110,6 +111,8 @@ def test_what_was_put_is_found(
 ) -> None:
     store = open_store()
     sample = Sample(NOW, 1.0, Gauges(lag_ms=2.5), 3, 0, 0, (Rate("a.run", 3, 0, 0.1, 0.2, 0.3),))
+    pools = (Pool("host", 1), Pool("science", waiting=2))
+    sample = sample._replace(pools=pools)
     spool.put([ended(1, 2, worker=[ME, PEER]), *sample.lines()])
     take_in(store, spool, folder)
     assert ask(store, "SELECT id, away, code, failed_at FROM tasks ORDER BY no") == [
@@ -118,6 +121,10 @@ def test_what_was_put_is_found(
     ]
     assert ask(store, "SELECT lag_ms, done FROM samples") == [(2.5, 3)]
     assert ask(store, "SELECT capability, elapsed_max_s FROM rates") == [("a.run", 0.2)]
+    assert ask(store, "SELECT image, warm, waiting FROM pools ORDER BY image") == [
+        ("host", 1, 0),
+        ("science", 0, 2),
+    ]
     assert ask(store, "SELECT epoch_us(ended_at) FROM tasks LIMIT 1") == [(micros(NOW),)]
     recent = "SELECT count(*) FROM tasks WHERE ended_at > now()::TIMESTAMP - INTERVAL 1 HOUR"
     assert ask(store, recent) == [(2,)]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,22 @@ SETTINGS: dict[str, object] = {
     "sandbox.share_process": False,
 }
 BLOB = "b" * 64
+LATER = """
+import os
+from nova_node.capability import NotOffered, Offer, capability
+
+def check():
+    open("asked", "a").write("x")
+    if os.path.exists("half"):
+        return Offer(lacks="no image science")
+    if not os.path.exists("here"):
+        raise NotOffered("no engine", "start it")
+    return Offer()
+
+@capability("later.run", check=check)
+def run() -> int:
+    return 1
+"""
 
 
 def executor(folder: Path, **settings: object) -> ProcessExecutor:
@@ -176,6 +194,25 @@ def test_a_map_tells_which_item_failed_and_takes_no_files(tmp_path: Path) -> Non
     asyncio.run(scene())
 
 
+def test_the_node_hears_of_its_pools(tmp_path: Path) -> None:
+    async def scene() -> None:
+        runs = executor(tmp_path)
+        assert runs.pools.take() == ()
+        async with Stage(runs) as stage:
+            for _ in range(2):
+                item_value(await stage.one(run("python.run", code="1")))
+            claims = 0
+            async with asyncio.timeout(20):
+                while True:
+                    pools = runs.pools.take()
+                    claims += sum(pool.claims for pool in pools)
+                    if pools and pools[0][:5] == ("host", 1, 0, 0, 0) and claims == 2:
+                        break
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(scene())
+
+
 def test_without_a_boundary_it_is_for_this_node_unless_told(tmp_path: Path) -> None:
     async def scene() -> None:
         for share, local in ((False, True), (True, False)):
@@ -200,6 +237,50 @@ def test_a_node_without_an_engine_says_so_and_offers_the_rest(tmp_path: Path) ->
         (warning,) = warnings
         assert warning.startswith("python.run, shell.run, python.map: not offered, no container")
         assert "install Docker" in warning
+
+    asyncio.run(scene())
+
+
+def test_an_engine_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
+    async def scene() -> None:
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(f"{tmp_path}/mute")
+            mute.listen()
+            runs = executor(tmp_path, runtime="docker", engine=f"unix://{tmp_path}/mute")
+            _, (warning,) = await runs.describe()
+        assert "does not answer" in warning
+        assert "nova-sandbox doctor" in warning
+
+    asyncio.run(scene())
+
+
+def test_what_is_withheld_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "later.py").write_text(LATER)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+    async def scene() -> None:
+        runs = executor(tmp_path, runtime="off")
+        runs.setup = runs.setup._replace(modules=(*runs.setup.modules, "later"))
+        cards, warnings = await runs.describe()
+        assert warnings == ["later.run: not offered, no engine (fix: start it)"]
+        assert runs.withheld
+        before = {card.name for card in cards}
+        asked = (tmp_path / "spool/asked").stat().st_size
+
+        (tmp_path / "spool/half").touch()
+        cards, warnings = await runs.describe()
+        assert {card.name for card in cards} == before | {"later.run"}
+        assert warnings == ["later.run: no image science"]
+        assert runs.withheld
+
+        (tmp_path / "spool/half").unlink()
+        (tmp_path / "spool/here").touch()
+        cards, warnings = await runs.describe()
+        assert {card.name for card in cards} == before | {"later.run"}
+        assert (warnings, runs.withheld) == ([], False)
+        assert (tmp_path / "spool/asked").stat().st_size == asked * 3
 
     asyncio.run(scene())
 

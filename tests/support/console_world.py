@@ -36,6 +36,7 @@ from nova_client.model import (
     NodeView,
     Param,
     Ranked,
+    Requeued,
     TaskList,
     TaskView,
 )
@@ -148,6 +149,9 @@ class FakeMesh:
     down: set[str] = field(default_factory=set[str])
     drained: list[str] = field(default_factory=list[str])
     cancelled: list[str] = field(default_factory=list[str])
+    requeued: list[str] = field(default_factory=list[str])
+    resumed: list[str] = field(default_factory=list[str])
+    again_of: list[str] = field(default_factory=list[str])
     submitted: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
     asked: list[tuple[tuple[Status, ...], str]] = field(
         default_factory=list[tuple[tuple[Status, ...], str]]
@@ -238,7 +242,20 @@ class FakeNode:
     async def status(self) -> NodeStatus:
         await self.answer()
         return NodeStatus(
-            self._mesh.nodes[0], 0, 0, 0, 0, len(self._mesh.events), 0, 0, 0, 9.0, 0.0, 1, "/d", 1
+            (self._mesh.nodes or [node(0)])[0],
+            0,
+            0,
+            0,
+            0,
+            len(self._mesh.events),
+            0,
+            0,
+            0,
+            9.0,
+            0.0,
+            1,
+            "/d",
+            1,
         )
 
     async def capabilities(self) -> tuple[Capability, ...]:
@@ -278,6 +295,28 @@ class FakeNode:
         self._mesh.cancelled.append(id)
         return Status.CANCELLED
 
+    async def requeue_many(self, ids: Iterable[str]) -> tuple[Requeued, ...]:
+        await self.answer()
+        asked: list[Requeued] = []
+        for id in ids:
+            dead = any(t.id == id and t.status is Status.FAILED for t in self._mesh.tasks)
+            why = None if dead else Failure("not_dead", f"task {id} is no dead letter")
+            asked.append(Requeued(id, Status.WAITING if dead else Status.UNKNOWN, why))
+        done = tuple(one.id for one in asked if one.failure is None)
+        self._mesh.requeued += done
+        self._mesh.tasks = [
+            task(int(t.id.rpartition("-")[2]), Status.WAITING) if t.id in done else t
+            for t in self._mesh.tasks
+        ]
+        if done:
+            await self._mesh.tell(event.Requeued(done))
+        return tuple(asked)
+
+    async def resume(self) -> bool:
+        await self.answer()
+        self._mesh.resumed.append(self.node)
+        return True
+
     async def drain(self, *, stay: bool = False, timeout_s: float = 60.0) -> int:
         assert stay
         self._mesh.drained.append(self.node)
@@ -288,6 +327,7 @@ class FakeNode:
     ) -> TaskView:
         await self.answer()
         self._mesh.submitted.append((capability, dict(args or {})))
+        self._mesh.again_of.append(options.get("again_of", ""))
         made = task(900 + len(self._mesh.submitted), args=dict(args or {}))
         self._mesh.tasks.insert(0, made)
         return made

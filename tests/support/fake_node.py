@@ -199,6 +199,11 @@ class FakeNode(tasks_pb2_grpc.TasksServicer):
         """Announce an outcome, whether or not there is such a task."""
         self._tell(batch, event_pb2.Event(finished=event_pb2.Finished(outcomes=[outcome])))
 
+    def say(self, no: int, text: str, stderr: bool = False) -> None:
+        """As the only task of its submit."""
+        said = event_pb2.Output(no=no, attempt=1, stderr=stderr, text=text)
+        self._tell(no, event_pb2.Event(output=said))
+
     def _outcome(self, first: int, no: int) -> task_pb2.Outcome | None:
         demand, call = self.calls[no]
         made = task_pb2.Outcome(no=no, attempt=1, status=task_pb2.DONE, node=self.node)
@@ -285,6 +290,8 @@ class FakeNode(tasks_pb2_grpc.TasksServicer):
         return view
 
     async def List(self, request: tasks_pb2.ListRequest, context: Any) -> tasks_pb2.ListReply:
+        if request.parent:
+            return tasks_pb2.ListReply()
         views = [self._view(no) for no in sorted(self.calls, reverse=True)]
         views = [v for v in views if not request.statuses or v.status in request.statuses]
         wanted = request.capability
@@ -300,6 +307,18 @@ class FakeNode(tasks_pb2_grpc.TasksServicer):
         finished = event_pb2.Finished(outcomes=[self.outcomes[no]])
         self._tell(first, event_pb2.Event(finished=finished))
         return tasks_pb2.CancelReply(status=task_pb2.CANCELLED)
+
+    async def Requeue(self, request: tasks_pb2.RequeueRequest, context: Any) -> Any:
+        reply = tasks_pb2.RequeueReply()
+        for id in request.ids:
+            ended = self.outcomes.get(self._no(id))
+            if ended is not None and ended.status == task_pb2.FAILED:
+                del self.outcomes[self._no(id)]
+                reply.tasks.add(id=id, status=task_pb2.WAITING)
+            else:
+                refusal = task_pb2.Error(code="not_dead", message="it is none", fix="look again")
+                reply.tasks.add(id=id, error=refusal)
+        return reply
 
     async def Explain(self, request: tasks_pb2.ExplainRequest, context: Any) -> Any:
         ranked = tasks_pb2.Ranked(
@@ -350,6 +369,9 @@ class _Nodes(nodes_pb2_grpc.NodesServicer):
 
     async def Status(self, request: Any, context: Any) -> nodes_pb2.NodeStatus:
         return nodes_pb2.NodeStatus(node=self._view(), done=len(self.fake.outcomes), pid=1)
+
+    async def Resume(self, request: Any, context: Any) -> nodes_pb2.ResumeReply:
+        return nodes_pb2.ResumeReply(was_draining=True)
 
     async def Drain(self, request: nodes_pb2.DrainRequest, context: Any) -> Any:
         return nodes_pb2.DrainReply(left_running=3 if request.stay else 0)

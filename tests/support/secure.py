@@ -43,10 +43,13 @@ class SecureMesh(Mesh):
             keys.add(key.no, key.key)
         return data.node
 
-    def credentials(self, role: str, id: str, lifetime_s: float | None = None) -> Credentials:
-        name, key = Name(self.name, role, id), certificates.new_key()
-        chain = self.authority.issue(certificates.request(key), name, lifetime_s)
-        trust = self.authority.signed_trust().SerializeToString()
+    def credentials(
+        self, role: str, id: str, lifetime_s: float | None = None, by: Authority | None = None
+    ) -> Credentials:
+        """`by` another authority, of another mesh that has the same name."""
+        name, key, by = Name(self.name, role, id), certificates.new_key(), by or self.authority
+        chain = by.issue(certificates.request(key), name, lifetime_s)
+        trust = by.signed_trust().SerializeToString()
         return Credentials(name, certificates.key_to_pem(key), chain, trust)
 
     def start(self, name: str, *options: str, command: Sequence[str] = ()) -> Node:

@@ -13,7 +13,7 @@ from support.forge import MESH, NOW, PERSON, Mesh
 
 from nova_node.adapters.wire import groups_from_pb
 from nova_node.core.model import Attempt, Group, Mandate, Phase
-from nova_node.core.policy import DEFAULT_RULES, CapabilityRule, Labels
+from nova_node.core.policy import DEFAULT_RULES, USES, CapabilityRule, Labels, Uses
 from nova_node.identity.mandates import Mandates
 
 OWNER = "ownernode"
@@ -44,8 +44,9 @@ class Signing:
         me: str = OWNER,
         rules: Sequence[CapabilityRule] = DEFAULT_RULES,
         labels: Labels = (),
+        uses: Uses = USES,
     ) -> Mandates:
-        return Mandates(me, self.trust(), rules, labels, lambda: self.now)
+        return Mandates(me, self.trust(), rules, labels, lambda: self.now, uses)
 
     def submit(
         self, *groups: task_pb2.Group, request_id: str = "r1", audience: str = OWNER

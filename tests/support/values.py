@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nova_node.core.events import (
     Accepted,
+    AnomalySeen,
     Assigned,
     Event,
     Fact,
@@ -15,10 +16,13 @@ from nova_node.core.events import (
     Grown,
     Output,
     PeerChanged,
+    Requeued,
     Retried,
 )
 from nova_node.core.model import (
+    MODEL_KINDS,
     PARAM_TYPES,
+    Anomaly,
     Attempt,
     BlobRef,
     Call,
@@ -39,11 +43,13 @@ from nova_node.core.model import (
     Mandate,
     Member,
     MemberState,
+    Model,
     Outcome,
     Param,
     Phase,
     Said,
     Status,
+    Usage,
     Value,
 )
 
@@ -58,6 +64,7 @@ NUMBERS = st.integers(0, 2**53 - 1)
 U32 = st.integers(0, 2**32 - 1)
 TIMES = st.floats(0, 1e11)
 SECONDS = st.floats(0, 1e9)
+FLOATS = st.floats(-1e9, 1e9)
 NODES = st.sampled_from(["a", "k7q2m9xd", "0", "z" * 63])
 BLOB_IDS = st.sampled_from(["0" * 64, "0123456789abcdef" * 4, "f" * 64])
 CAPABILITY_NAMES = st.sampled_from(["text.count", "a.b", "x_1.y_2", "a" * 31 + "." + "b" * 31])
@@ -102,6 +109,8 @@ DEMANDS = st.builds(
     st.integers(0, 100_000),
     st.dictionaries(IDENTIFIERS, REFERENCES, max_size=2).map(lambda d: tuple(sorted(d.items()))),
     st.booleans(),
+    several(st.tuples(NAMES, SOME_NAMES)),
+    NUMBERS,
 )
 EXTENTS = st.builds(Extent, FILE_NAMES, BLOB_IDS, st.integers(0, 2**52), st.integers(0, 2**52 - 1))
 INPUTS = st.builds(Input, IDENTIFIERS, BYTES, st.none()) | st.builds(
@@ -109,7 +118,8 @@ INPUTS = st.builds(Input, IDENTIFIERS, BYTES, st.none()) | st.builds(
 )
 CALLS = st.builds(Call, BYTES, several(INPUTS))
 GROUPS = st.builds(Group, DEMANDS, several(CALLS, 1), several(BLOBS))
-FAILURES = st.builds(Failure, CODES, PROSE, PROSE, st.booleans(), PROSE)
+FAILURES = st.builds(Failure, CODES, PROSE, PROSE, st.booleans(), PROSE, SECONDS)
+USAGES = st.builds(Usage, PROSE, NUMBERS, NUMBERS, st.none() | NUMBERS, PROSE)
 OUTCOMES = st.builds(
     Outcome,
     NUMBERS,
@@ -120,6 +130,7 @@ OUTCOMES = st.builds(
     st.just("") | NODES,
     TIMES,
     U32,
+    st.none() | USAGES,
 )
 FENCES = st.builds(Fence, NUMBERS, U32)
 CUTS = st.builds(Cut, NUMBERS, U32, several(CALLS), U32)
@@ -137,8 +148,9 @@ ATTEMPTS = st.builds(
     several(BLOBS),
     st.none(),
     st.just(0),
+    st.just(""),
 )
-CREDITS = st.builds(Credit, U32, U32, U32, U32)
+CREDITS = st.builds(Credit, U32, U32, U32, U32, U32)
 DIGESTS = st.builds(Digest, U32, U32, U32, U32, U32, st.booleans())
 MEMBERS = st.builds(
     Member,
@@ -165,12 +177,39 @@ CAPABILITIES = st.builds(
     LIMITS | st.just(Limits()),
     st.just(()),
     st.just(False),
+    st.booleans(),
+)
+PRICES = st.none() | NUMBERS
+MODELS = st.builds(
+    Model,
+    PROSE,
+    st.sampled_from(MODEL_KINDS),
+    st.booleans(),
+    NUMBERS,
+    NUMBERS,
+    PRICES,
+    PRICES,
+    st.booleans(),
+    st.booleans(),
+    SECONDS,
+    SECONDS,
 )
 CARDS = st.builds(
-    Card, NODES, U32, several(CAPABILITIES), LABELS, U32, U32, NUMBERS, PROSE, PROSE, several(PROSE)
+    Card,
+    NODES,
+    U32,
+    several(CAPABILITIES),
+    LABELS,
+    U32,
+    U32,
+    NUMBERS,
+    PROSE,
+    PROSE,
+    several(PROSE),
+    several(MODELS),
 )
 FACTS: st.SearchStrategy[Fact] = st.one_of(
-    st.builds(Accepted, REQUESTS, several(GROUPS, 1), st.none() | MANDATES),
+    st.builds(Accepted, REQUESTS, several(GROUPS, 1), st.none() | MANDATES, NUMBERS),
     st.builds(Assigned, NODES, several(FENCES)),
     st.builds(Retried, OUTCOMES, TIMES, st.booleans()),
     st.builds(
@@ -184,6 +223,8 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
     ),
     st.builds(Finished, several(OUTCOMES)),
     st.builds(Output, SAID),
+    st.builds(Requeued, several(NUMBERS)),
     st.builds(PeerChanged, NODES, SOME_NAMES, NAMES, PROSE),
+    st.builds(AnomalySeen, st.builds(Anomaly, PROSE, FLOATS, FLOATS, FLOATS, st.booleans())),
 )
 EVENTS = st.builds(Event, NUMBERS, NUMBERS, TIMES, FACTS, st.just(True))

@@ -46,6 +46,21 @@ def parse(
     return args, bound
 
 
+def edit(capability: Capability, pairs: Iterable[str], json_args: str | None) -> dict[str, Any]:
+    """Some arguments in the place of others. Raises click.UsageError naming the parameters."""
+    params = {param.name: param for param in capability.params}
+    changes = _json_object(json_args)
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or name not in params:
+            raise _wrong(capability, f"there is no parameter {name!r}" if equals else _NO_EQUALS)
+        changes[name] = _typed(capability, name, params[name].type, text)
+    unknown = [name for name in changes if name not in params]
+    if unknown:
+        raise _wrong(capability, f"there is no parameter {unknown[0]!r}")
+    return changes
+
+
 _NO_EQUALS = "--arg takes name=value"
 
 

@@ -111,6 +111,14 @@ def size(size_bytes: float) -> str:
     return f"{size_bytes:.1f} TiB"
 
 
+def dollars(uusd: float | None) -> str:
+    """Of millionths of a US dollar; "?" when nobody knows."""
+    if uusd is None:
+        return "?"
+    whole = uusd / 1e6
+    return f"${whole:,.2f}" if whole >= 1 or not uusd else f"${whole:.6f}"
+
+
 def span(seconds: float) -> str:
     """A length of time in its largest two units at most, e.g. "2m05s"."""
     if seconds < 1:

@@ -14,9 +14,23 @@ from nova_console.cli import args
 from nova_console.cli.frame import with_client
 from nova_console.cli.output import Output, escape, size
 from nova_console.cli.progress import Bar
+from nova_console.cli.run_models import (
+    CHAT,
+    Asked,
+    ModelFlags,
+    budgeted,
+    directed,
+    estimate,
+    history,
+    model_options,
+    show_estimate,
+)
+from nova_console.cli.spoken import Spoken
 
 LAST_LINES_S = 1.0
 NAMES_SHOWN = 5
+LABEL_CHARS = 63
+IN_SANDBOX = ("python.run", "python.map", "shell.run")
 
 
 @click.command(name="run")
@@ -38,6 +52,7 @@ NAMES_SHOWN = 5
 )
 @click.option("--sensitive", is_flag=True, help="Encrypt its inputs and results on every disk.")
 @click.option("--max-attempts", type=click.IntRange(1, 100), help="Tries before it is set aside.")
+@model_options
 @with_client
 async def command(
     client: Client,
@@ -56,6 +71,7 @@ async def command(
     secrets: tuple[str, ...],
     sensitive: bool,
     max_attempts: int | None,
+    **model_flags: Any,
 ) -> None:
     """Run CAPABILITY on the mesh and print its result.
 
@@ -72,9 +88,26 @@ async def command(
         "shards": shards or 0,
         "max_attempts": max_attempts,
     }
-    card = await _card(client, capability)
+    flags = ModelFlags(**model_flags)
+    card = await _card(client, flags.capability(capability))
     given, bound = args.parse(card, pairs, json_args, inputs)
-    task = await client.submit(capability, given, inputs=bound, **options)
+    if card.name in IN_SANDBOX and given.get("image"):
+        options["labels"] = _has_image(str(given["image"])) | _pairs("--label", labels)
+    asked = await directed(client, Asked(card, given, bound, options), flags)
+    if flags.estimate:
+        past = await history(client.metrics, card.name)
+        show_estimate(out, await estimate(client, asked), past)
+        return
+    if flags.budget_usd is not None:
+        asked = await budgeted(client, asked, flags.budget_usd)
+    spoken = Spoken(out) if card.name == CHAT and not out.as_json and not detach else None
+    task = await client.submit(
+        card.name,
+        asked.args,
+        inputs=asked.inputs,
+        hear=spoken.hear if spoken else None,
+        **asked.options,
+    )
     if detach:
         _print_id(out, task)
         return
@@ -82,10 +115,16 @@ async def command(
         f"task {task.id} goes on\n"
         f"follow it: nova logs -f {task.id}    stop it: nova cancel {task.id}"
     )
-    await _follow(out, task, timeout_s)
+    await (_listen(task, spoken, timeout_s) if spoken else _follow(out, task, timeout_s))
     outcome = task.outcome
     if outcome is not None and outcome.files.extents:
         await _save(client, out, outcome.files, folder)
+
+
+def _has_image(image: str) -> dict[str, str]:
+    """The label of a node that has it; longer ones no node carries."""
+    label = f"sandbox.image.{image}"
+    return {label: "yes"} if len(label) <= LABEL_CHARS else {}
 
 
 async def _save(client: Client, out: Output, files: Files, folder: str | None) -> None:
@@ -96,6 +135,14 @@ async def _save(client: Client, out: Output, files: Files, folder: str | None) -
     names += f" and {more} more" if more > 0 else ""
     where = f"saved in {folder}" if folder else "save them with --out FOLDER"
     out.note(f"files: {names} ({size(files.size_bytes)}); {where}")
+
+
+async def _listen(task: Task, spoken: Spoken, timeout_s: float | None) -> None:
+    """It prints itself, word by word."""
+    value = await task.result(timeout_s)
+    outcome = task.outcome
+    assert outcome is not None
+    spoken.end(outcome, value)
 
 
 async def _follow(out: Output, task: Task, timeout_s: float | None) -> None:

@@ -12,6 +12,7 @@ from nova_console.cli.frame import with_client
 from nova_console.cli.output import Output, size, span, to_json
 
 _SHOWN_CHARS = 2000
+_SHOWN_FILES = 100
 
 
 @click.command(name="show")
@@ -48,6 +49,8 @@ def _facts(task: TaskView) -> list[tuple[str, str]]:
         facts.append(("submitter", task.submitter))
     if task.inputs:
         facts.append(("inputs", ", ".join(task.inputs)))
+    if task.options.again_of:
+        facts.append(("again of", task.options.again_of))
     if task.parent:
         facts.append(("parent", f"{task.parent} ({task.phase})"))
     if task.children_total:
@@ -61,6 +64,10 @@ def _facts(task: TaskView) -> list[tuple[str, str]]:
         facts += [("fix", task.failure.fix)] if task.failure.fix else []
     if task.status == "done":
         facts.append(("value", _value(task.value)))
+    files = task.files.extents
+    facts += [("file", f"{file.name}, {size(file.size_bytes)}") for file in files[:_SHOWN_FILES]]
+    if len(files) > _SHOWN_FILES:
+        facts.append(("files", f"{len(files):,} (all of them with --json)"))
     return facts
 
 

@@ -51,6 +51,11 @@ def show(found: Top, out: Output) -> None:
                 f"  failed {one.failed_rate:,.0f}/s  mean {span(one.elapsed_s)}"
                 f"  max {span(one.elapsed_max_s)}"
             )
+        for pool in node.pools or ():
+            out.line(
+                f"  {node.name}: sandbox {pool.image}  warm {pool.warm}  busy {pool.busy}"
+                f"  refilling {pool.refilling}  waiting {pool.waiting}"
+            )
         for odd in node.anomalies:
             out.line(
                 f"! {node.name}: {odd.series} is {odd.value:.4g}, ordinarily {odd.median:.4g}"

@@ -54,6 +54,12 @@ def describe(happened: Event) -> str:
             return f"finished {_some([item.id for item in outcomes])}  {', '.join(ends)}"
         case event.Output(task=task, text=text):
             return f"output {task}  {text.rstrip()}"
+        case event.Requeued(tasks=tasks):
+            return f"requeued {_some(tasks)}"
+        case event.Anomaly(ended=True, series=series):
+            return f"anomaly over: {series} is ordinary again"
+        case event.Anomaly(series=series, value=value, median=median, z=z):
+            return f"anomaly: {series} is {value:.4g}, was about {median:.4g}  ({z:+.1f} sigmas)"
         case event.PeerChanged(node=node, name=name, state=state, why=why):
             return f"peer {name or node[:8]} is {state}  {why}"
 

@@ -28,8 +28,9 @@ from support.forge import HOUR_S, MESH, NOW, PERSON, Mesh
 from support.signed import OWNER, Signing, attempts_of, group, groups_of
 
 from nova_node.core.errors import Invalid, Refused
-from nova_node.core.model import Call, Durability, Failure, Mandate, Phase
+from nova_node.core.model import Attempt, Call, Demand, Durability, Failure, Mandate, Phase
 from nova_node.core.policy import parse_rule
+from nova_node.identity.mandates import Mandates
 
 Change = Callable[[identity_pb2.Manifest], None]
 
@@ -350,6 +351,33 @@ def test_shards_are_of_the_signed_demand_only() -> None:
         replace(demand, version="2"),
     ):
         assert reasons(worker.refusals([shard._replace(demand=wrong)])), wrong
+
+
+def test_what_the_signed_capability_asks_for_runs_too_and_nothing_else() -> None:
+    signing = Signing()
+    (root,) = attempts_of(signing.submit(group(1, "plan.make", allowance_uusd=100)))
+    uses = {"plan.make": frozenset({"llm.chat"}), "llm.chat": frozenset({"llm.embed"})}
+    worker = signing.node("workernode", uses=uses)
+    asked = root._replace(no=7000, depth=1, call=Call(b'{"any":1}'))
+
+    def refused(attempt: Attempt, node: Mandates = worker) -> bool:
+        return bool(node.refusals([attempt]))
+
+    def of(capability: str, **demand: object) -> Attempt:
+        wanted = Demand(capability, **{"allowance_uusd": 40, **demand})  # type: ignore[arg-type]
+        return asked._replace(demand=wanted)
+
+    fine = of("llm.chat", labels=(("zone", "lab"),), durability=Durability.VOLATILE)
+    assert not refused(fine)
+    assert not refused(of("llm.embed"))
+    assert refused(fine._replace(depth=0))
+    assert refused(of("core.echo"))
+    assert refused(of("llm.chat", secrets=(("key", "secret:other"),)))
+    assert refused(of("llm.chat", allowance_uusd=0)), "0 is no bound"
+    assert refused(of("llm.chat", allowance_uusd=101))
+    assert refused(fine, signing.node("workernode"))
+    rules = [parse_rule("submitter plan.make")]
+    assert refused(fine, signing.node("workernode", rules, uses=uses))
 
 
 def test_what_nobody_signed_is_refused() -> None:

@@ -54,6 +54,7 @@ CALLS = """
     A S W O  /nova.v1.Tasks/Explain
     A S W O  /nova.v1.Tasks/Logs
     A S - -  /nova.v1.Tasks/Cancel
+    A S - -  /nova.v1.Tasks/Requeue
     A S - -  /nova.v1.Blobs/Put
     A S W O  /nova.v1.Blobs/Get
     A S W O  /nova.v1.Metrics/Query
@@ -64,6 +65,7 @@ CALLS = """
     A S W O  /nova.v1.Nodes/Capabilities
     A S W O  /nova.v1.Nodes/Status
     A - - -  /nova.v1.Nodes/Drain
+    A - - -  /nova.v1.Nodes/Resume
     - - W -  /nova.v1.Mesh/Probe
     - - W -  /nova.v1.Mesh/ProbeVia
     - - W -  /nova.v1.Mesh/Sync

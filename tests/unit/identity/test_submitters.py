@@ -175,6 +175,50 @@ def test_nobody_cancels_what_another_submitted(mandate: Mandate | None) -> None:
     assert lone.task(1).status is not Status.CANCELLED
 
 
+def requeue(lone: Lone, caller: Name | None) -> tasks_pb2.Requeuing:
+    """Of the only task, which is no dead letter."""
+    service = TasksService(cast("Any", Runtime(lone)), UNUSED, UNUSED, UNUSED)
+
+    async def main() -> tasks_pb2.Requeuing:
+        set_caller(caller)
+        request = tasks_pb2.RequeueRequest(ids=[f"{lone.engine.me[:8]}-1"])
+        return (await service.Requeue(request, Context())).tasks[0]
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("caller", "mandate"), [(PERSON, ADA), (Name(MESH, "admin", "root"), ADA), (None, None)]
+)
+def test_a_submitter_requeues_its_own_and_an_admin_all(
+    caller: Name | None, mandate: Mandate | None
+) -> None:
+    lone = Lone()
+    answer(lone, mandate)
+    assert requeue(lone, caller).error.code == "not_dead"
+
+
+def test_nobody_requeues_what_another_submitted() -> None:
+    lone = Lone()
+    answer(lone, BOB)
+    with pytest.raises(Aborted) as caught:
+        requeue(lone, PERSON)
+    assert caught.value.args[0] is grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("ids", [(), ("k7q2m9xd-1", "aaaaaaaa-1"), ("nothing",)])
+def test_what_names_no_tasks_of_one_owner_is_refused(ids: tuple[str, ...]) -> None:
+    service = TasksService(cast("Any", Runtime(Lone())), UNUSED, UNUSED, UNUSED)
+
+    async def main() -> None:
+        set_caller(None)
+        await service.Requeue(tasks_pb2.RequeueRequest(ids=ids), Context())
+
+    with pytest.raises(Aborted) as caught:
+        asyncio.run(main())
+    assert caught.value.args[0] is grpc.StatusCode.INVALID_ARGUMENT
+
+
 # ------------------------------------------------------------ what may run
 
 

@@ -9,11 +9,13 @@ from typing import Any, cast
 from support.lone import BROKEN, CUT, ME, PEER, PLAIN, RUN, Lone, done, failed
 
 from nova_node.core.effects import Assign
-from nova_node.core.events import Event, Output, PeerChanged
-from nova_node.core.model import Attempt, Cut, Demand, Durability, Said, Status
+from nova_node.core.events import Event, Finished, Output, PeerChanged, Retried
+from nova_node.core.model import Attempt, Cut, Demand, Durability, Said, Status, Usage
 from nova_node.core.signals import Resulted, Tick
 from nova_node.metrics.history import Projection
 from nova_node.metrics.tables import TABLES, row_count
+
+USED = Usage("m", 3, 2, 40)
 
 
 def assigned(lone: Lone, effects: Sequence[Any]) -> list[Attempt]:
@@ -50,7 +52,7 @@ def test_every_line_has_exactly_the_columns_of_its_table() -> None:
     lone.peer()
     attempts = assigned(lone, lone.submit(3))
     lone.report(*[done(each) for each in attempts])
-    projection = project(lone)
+    projection = project(lone, spent(lone, USED))
     projection.note_anomaly(1.0, {"series": "rate"})
     seen = set[str]()
     for name, line in projection.lines():
@@ -59,7 +61,7 @@ def test_every_line_has_exactly_the_columns_of_its_table() -> None:
         assert set(line) == {column.name for column in columns}
         for column in columns:
             assert isinstance(line[column.name], list) is not column.shared, column.name
-    assert seen == {"tasks", "events", "members"}
+    assert seen == {"tasks", "spending", "events", "members"}
 
 
 def test_a_task_that_ended_is_one_row() -> None:
@@ -80,6 +82,45 @@ def test_a_task_that_ended_is_one_row() -> None:
     assert row["code"] == ""
     assert row["failed_at"] is None
     assert row["parent_no"] == 0
+
+
+def spent(lone: Lone, *used: Usage) -> list[Event]:
+    """The events, each attempt's end with what it used."""
+    left, events = list(used), list[Event]()
+    for event in lone.events:
+        fact = event.fact
+        if isinstance(fact, Retried):
+            fact = fact._replace(outcome=fact.outcome._replace(usage=left.pop(0)))
+        elif isinstance(fact, Finished):
+            fact = Finished(tuple(o._replace(usage=left[0]) for o in fact.outcomes))
+        events.append(event._replace(fact=fact))
+    return events
+
+
+def test_what_attempts_spent_is_kept_failed_ones_too() -> None:
+    lone = Lone()
+    lone.peer()
+    (first,) = assigned(lone, lone.submit())
+    lone.report(failed(first))
+    (second,) = assigned(lone, lone.tell(Tick(), after_s=60.0))
+    lone.report(done(second))
+    projection = project(lone, spent(lone, USED, Usage("m", 0, 0, None, "exact")))
+    one, other = rows(projection, "spending")
+    assert (one["attempt"], one["spent_uusd"], one["cache"]) == (1, 40, "")
+    assert (one["input_tokens"], one["output_tokens"]) == (3, 2)
+    assert (other["status"], other["spent_uusd"], other["cache"]) == ("done", None, "exact")
+    assert {row["capability"] for row in (one, other)} == {"a.run"}
+    assert not one["asked"]
+
+
+def test_what_a_task_asked_for_is_told_apart() -> None:
+    lone = Lone()
+    lone.peer()
+    (attempt,) = assigned(lone, lone.submit())
+    lone.engine.tasks.by_no[attempt.no].depth = 1
+    lone.report(done(attempt))
+    (row,) = rows(project(lone, spent(lone, USED)), "spending")
+    assert row["asked"]
 
 
 def test_many_events_of_one_batch_become_one_line() -> None:

@@ -7,13 +7,16 @@ import re
 from typing import Any
 
 import pytest
+from nova_proto.v1.metrics_pb2 import Origin
 from support.repo import ROOT
 
 from nova_node.core.errors import Invalid
 from nova_node.metrics import prometheus, stats
+from nova_node.metrics.pools import Pool
 from nova_node.metrics.samples import Gauges, Rate, Recent, Sample, anomaly_detail
 from nova_node.metrics.series import SERIES, filled, series_sql
 from nova_node.metrics.tables import TABLES, row_count
+from nova_node.server.metrics_views import load_view
 
 MANUAL = (ROOT / "docs/metrics.md").read_text()
 
@@ -31,6 +34,28 @@ def test_a_sample_becomes_lines_of_its_tables() -> None:
     assert lines["samples"]["lag_ms"] == [3.5]
     assert lines["rates"]["capability"] == ["a.run"]
     assert "rates" not in dict(sample(2.0, done=0).lines())
+
+
+def test_without_a_sandbox_nothing_is_told_of_pools() -> None:
+    recent = Recent()
+    recent.add(sample(1.0))
+    assert "pools" not in dict(sample(1.0).lines())
+    assert "nova_sandbox" not in prometheus.render("n" * 16, "desk", recent, 0)
+    assert not load_view(Origin(), recent, 0).pools
+
+
+def test_pools_become_rows_and_sums() -> None:
+    recent = Recent()
+    for claims in (2, 3):
+        recent.add(sample(1.0)._replace(pools=(Pool("host", 1, 2, 0, 4, claims, 1, 0),)))
+    (row,) = dict(recent.samples[-1].lines())["pools"]["waiting"]
+    assert row == 4
+    columns = {column.name for column in TABLES["pools"].columns}
+    assert set(dict(recent.samples[-1].lines())["pools"]) == columns
+    text = prometheus.render("n" * 16, "desk", recent, 0)
+    assert 'image="host",state="busy"} 2\n' in text
+    assert re.search(r"nova_sandbox_claims_total\{[^}]*\} 5\n", text)
+    assert load_view(Origin(), recent, 0).pools[0].claims == 3
 
 
 def test_recent_sums_up_and_marks_anomalies() -> None:
@@ -54,7 +79,9 @@ def test_the_number_of_watched_series_is_bounded() -> None:
 
 def test_prometheus_text_is_well_formed_and_escaped() -> None:
     recent = Recent()
-    recent.add(Sample(1.0, 1.0, Gauges(), 1, 0, 0, (Rate('a."b\\\n', 1, 0, 0.1, 0.1, 0.1),)))
+    rates = (Rate('a."b\\\n', 1, 0, 0.1, 0.1, 0.1),)
+    pools = (Pool("host", 1, 2), Pool('x"y', claims=3))
+    recent.add(Sample(1.0, 1.0, Gauges(), 1, 0, 0, rates, pools))
     text = prometheus.render("n" * 16, 'de"sk', recent, 3)
     pair = r'[a-z_]+="(?:[^"\\\n]|\\["\\n])*"'
     sample_line = re.compile(rf"(nova_[a-z_]+)\{{{pair}(?:,{pair})*\}} [0-9.e+-]+")

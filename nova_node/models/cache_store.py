@@ -1,0 +1,119 @@
+"""Answers of models in the host's database: by key, or by vector within a scope. Bounded in rows and bytes;
+the oldest go first.
+
+Rule: what is put is written soon, many at a time, and nobody waits for it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from nova_node.models.database import Database
+from nova_node.models.vectors import WORDS, Packed, cosine
+
+BODY_MAX_CHARS = 64 << 10
+"""Longer answers are not kept."""
+ROWS_MAX = 100_000
+TRIM = 0.1
+"""The part that goes when there is no room."""
+AT_ONCE = 64
+CANDIDATES = 32
+ROW_BYTES = 200
+"""What a row takes beside its text and vector."""
+
+COLUMNS = 6 + WORDS
+_PUT = "INSERT OR REPLACE INTO answers VALUES "
+_ROW = f"({', '.join('?' * COLUMNS)})"
+_APART = " + ".join(f"bit_count(xor(bits{n}, ?))::INTEGER" for n in range(WORDS))
+_NEAR = (
+    "SELECT key FROM answers WHERE scope = ? AND made_at > ? AND vector IS NOT NULL"
+    f" ORDER BY {_APART}, key LIMIT {CANDIDATES}"
+)
+
+
+class Near(NamedTuple):
+    body: str
+    similarity: float
+
+
+class Answers:
+    def __init__(self, database: Database, rows_max: int = ROWS_MAX) -> None:
+        self._database, self._rows_max = database, rows_max
+        self._lock = threading.Lock()
+        self._pending: dict[str, tuple[Any, ...]] = {}
+        #: of the database as it was opened last
+        self._times = self._rows = self._bytes = 0
+
+    async def get(self, keys: Sequence[str], since: float) -> str | None:
+        """That of the first key that has one made after `since`."""
+
+        def work(db: Any) -> str | None:
+            marks = ", ".join("?" * len(keys))
+            sql = f"SELECT key, body FROM answers WHERE key IN ({marks}) AND made_at > ?"
+            found = dict(db.execute(sql, [*keys, since]).fetchall())
+            return next((found[key] for key in keys if key in found), None)
+
+        return await self._database.read(work, None) if keys and self._database.is_there else None
+
+    async def near(self, scope: str, vector: Packed, since: float) -> Near | None:
+        """The answer whose question was most alike."""
+
+        def work(db: Any) -> Near | None:
+            rows = db.execute(_NEAR, [scope, since, *vector.bits]).fetchall()
+            if not rows:
+                return None
+            marks = ", ".join("?" * len(rows))
+            sql = f"SELECT key, vector FROM answers WHERE key IN ({marks})"
+            ranked = db.execute(sql, [key for (key,) in rows]).fetchall()
+            similarity, key = max((cosine(vector.body, body), key) for key, body in ranked)
+            ((body,),) = db.execute("SELECT body FROM answers WHERE key = ?", [key]).fetchall()
+            return Near(body, similarity)
+
+        return await self._database.read(work, None) if self._database.is_there else None
+
+    def put(
+        self, key: str, scope: str, body: str, made_at: float, vector: Packed | None = None
+    ) -> None:
+        if len(body) > BODY_MAX_CHARS:
+            return
+        bits = vector.bits if vector else (None,) * WORDS
+        size = ROW_BYTES + len(body.encode()) + len(vector.body if vector else b"")
+        row = (key, scope, made_at, size, body, *bits, vector.body if vector else None)
+        with self._lock:
+            self._pending[key] = row
+            if len(self._pending) > 1:
+                return
+        self._database.write(self._flush)
+
+    # ------------------------------------------------------------ in the database's thread
+
+    def _flush(self, db: Any) -> None:
+        with self._lock:
+            rows, self._pending = [*self._pending.values()], {}
+        for at in range(0, len(rows), AT_ONCE):
+            part = rows[at : at + AT_ONCE]
+            db.execute(_PUT + ", ".join([_ROW] * len(part)), [each for row in part for each in row])
+        self._rows += len(rows)
+        self._bytes += sum(row[3] for row in rows)
+        self._trim(db)
+
+    def _trim(self, db: Any) -> None:
+        cap = self._database.cap_bytes
+        fits = self._rows <= self._rows_max and self._bytes <= cap
+        if fits and self._times == self._database.times:
+            return
+        self._times = self._database.times
+        self._count(db)
+        while self._rows > self._rows_max or self._bytes > cap:
+            part = max(1, int(self._rows * TRIM))
+            db.execute(
+                "DELETE FROM answers WHERE key IN"
+                f" (SELECT key FROM answers ORDER BY made_at, key LIMIT {part})"
+            )
+            self._count(db)
+
+    def _count(self, db: Any) -> None:
+        sql = "SELECT count(*), coalesce(sum(size_bytes), 0)::BIGINT FROM answers"
+        ((self._rows, self._bytes),) = db.execute(sql).fetchall()
