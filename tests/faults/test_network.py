@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from nova_client import Client
 from support import netns
-from support.mesh import Mesh, Node, eventually, met, run
+from support.mesh import NOVA, Mesh, Node, eventually, met, run
 from support.queue_check import Ledger
+from support.terminal import Terminal
 
 if (why := netns.missing()) and not (os.environ.get("CI") == "true" and os.geteuid() == 0):
     pytest.skip(why, allow_module_level=True)
@@ -164,3 +165,40 @@ def test_connections_are_reset(nodes: list[Node], network: netns.Network, tmp_pa
                 network.heal()
 
     run(scene())
+
+
+def test_the_console_shows_what_the_nodes_see_and_stays(
+    mesh: Mesh, nodes: list[Node], network: netns.Network, tmp_path: Path
+) -> None:
+    """Under load, with a node cut off, one killed, and the node that it asks killed."""
+    terminal = Terminal(mesh.folder, mesh.environment, 120, 40)
+
+    async def sees(*wanted: str) -> None:
+        await asyncio.to_thread(terminal.shows, *wanted, timeout_s=20.0)
+
+    async def scene() -> None:
+        async with Scene(nodes, tmp_path / "marks") as (owner, _, _):
+            terminal.type(f"{NOVA} console --node {nodes[0].address}", "Enter")
+            await sees("LIVE", "3/3 up")
+            network.isolate(2)
+            await until(owner, "n2", "dead")
+            await sees("2/3 up", "PARTITION 2 | 1")
+            network.heal()
+            await until(owner, "n2", "alive")
+            await sees("3/3 up")
+            nodes[1].kill()
+            await until(owner, "n1", "dead")
+            await sees("2/3 up", "✖ n1")
+            nodes[1].restart()
+            await until(owner, "n1", "alive")
+            await sees("3/3 up")
+        nodes[0].kill()
+        await sees("OFFLINE")
+        nodes[0].restart()
+        await sees("LIVE", "3/3 up")
+
+    try:
+        run(scene())
+        assert terminal.console().is_running()
+    finally:
+        terminal.end()
