@@ -29,10 +29,19 @@ VERSION = 1
 PAUSE_S = 30.0
 """Before a file that cannot be opened for now is tried again."""
 
+ROOM_BYTES = 256 << 20
+"""For functions, and for what DuckDB has not freed yet."""
+
 ROW_GROUP = 2048
 """All of a group has to fit in memory, with answers as long as they may be."""
 
-_PASSING = ("Could not set lock", "No space left", "Could not write", "Permission denied")
+_PASSING = (
+    "Could not set lock",
+    "No space left",
+    "Could not write",
+    "Permission denied",
+    "Cannot open file",
+)
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "256MB",
@@ -122,8 +131,8 @@ class Database:
         import duckdb
 
         with suppress(FileNotFoundError):
-            if self.path.stat().st_size > 2 * self.cap_bytes + (64 << 20):
-                self._set_aside()
+            if self.path.stat().st_size > 2 * self.cap_bytes + ROOM_BYTES:
+                self.path.unlink()
         try:
             self._connect()
         except (duckdb.Error, RuntimeError) as error:

@@ -16,6 +16,11 @@ class Memory:
         self.database = Database(path, cap_bytes)
         self.answers, self.functions = Answers(self.database), Functions(self.database)
 
+    def close(self) -> None:
+        """What was put is written first."""
+        self.answers.flush()
+        self.database.close()
+
 
 _memories: dict[tuple[Path, int], Memory] = {}
 
@@ -31,13 +36,13 @@ def memory() -> Memory | None:
     found = _memories.get((path, cap_bytes))
     if found is None:
         found = _memories[path, cap_bytes] = Memory(path, cap_bytes)
-        atexit.register(found.database.close)
+        atexit.register(found.close)
     return found
 
 
 def forget_all() -> None:
     """Closes what is open; for tests that begin the same host again."""
     for each in _memories.values():
-        atexit.unregister(each.database.close)
-        each.database.close()
+        atexit.unregister(each.close)
+        each.close()
     _memories.clear()

@@ -146,7 +146,7 @@ async def measure(ways: dict[str, Ask], rounds: int) -> None:
 
 
 async def scene(url: str, mesh: Mesh, rounds: int) -> None:
-    options = ("--slots", "1", "--set", "models.discover=no")
+    options = ("--slots", "1", "--set", "models.discover=no", "--set", "models.cache_ttl_s=0")
     owner = mesh.start("owner", *options, "--openai", "127.0.0.1:0")
     mesh.start("worker", *options, "--model", f"fake,url={url}")
     told = wait_for(lambda: re.search(r"mesh: (http://\S+)", owner.said()), "the endpoint")

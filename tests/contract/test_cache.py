@@ -274,6 +274,8 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
     tmp_path: Path, provider: FakeProvider
 ) -> None:
     host = Host(tmp_path / "nowhere", provider)
-    results = [host.by("", HI)[0] for _ in range(2)]
-    memory.forget_all()
+    results: list[Any] = []
+    for _ in range(2):
+        results.append(host.by("", HI)[0])
+        memory.forget_all()
     assert [each["cache"] for each in results] == ["miss", "miss"]

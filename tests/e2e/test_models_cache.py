@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import stat
@@ -12,13 +13,15 @@ from typing import Any
 import psutil
 import pytest
 from nova_client import Client
-from support.fake_provider import FakeProvider, Say
+from support.fake_provider import FakeProvider, Hang, Say
 from support.mesh import Mesh, Node, met, run, wait_for
 from support.secure import SecureMesh
 from support.waiting import fence
 
 pytestmark = pytest.mark.timeout(180)
 
+SANDBOX = ("--capability", "nova_node.capabilities.sandboxed", "--set", "sandbox.runtime=process")
+SQUARE = {"description": "square a whole number", "examples": [{"input": 3, "output": 9}]}
 MODULES = (
     "--capability",
     "nova_node.capabilities.solve",
@@ -42,6 +45,11 @@ def host_of(node: Node) -> psutil.Process | None:
         except psutil.NoSuchProcess:
             continue
     return None
+
+
+def on_disk(node: Node, text: bytes) -> bool:
+    files = node.data_dir.glob("models.duckdb*")
+    return any(text in each.read_bytes() for each in files)
 
 
 async def chat(client: Client, **args: Any) -> tuple[dict[str, Any], Any]:
@@ -93,16 +101,16 @@ def test_it_outlives_its_host_and_is_begun_anew_when_damaged(
                 return (await chat(client, **args))[0]
 
         run(asked())
-        run(asked(prompt="another, so that the first is on disk"))
+        wait_for(lambda: on_disk(one, b"what a model says"), "the answer on disk")
         kill_the_host()
-        assert (run(asked())["cache"], len(provider.asked)) == ("exact", 2)
+        assert (run(asked())["cache"], len(provider.asked)) == ("exact", 1)
         kept = one.data_dir / "models.duckdb"
         assert {
             stat.S_IMODE(each.stat().st_mode) for each in kept.parent.glob(f"{kept.name}*")
         } == {0o600}
         kill_the_host()
         kept.write_bytes(b"no database")
-        assert (run(asked())["cache"], len(provider.asked)) == ("miss", 3)
+        assert (run(asked())["cache"], len(provider.asked)) == ("miss", 2)
         assert run(asked())["cache"] == "exact"
 
 
@@ -137,15 +145,8 @@ def test_solved_code_comes_from_the_cache_verified_and_is_in_the_library(
 ) -> None:
     code = f'def solve(n):\n    """{ESCAPED}Squares."""\n    return n * n'
     provider.otherwise = lambda request: Say(fence(code))
-    args = {"description": "square a whole number", "examples": [{"input": 3, "output": 9}]}
-    sandbox = (
-        "--capability",
-        "nova_node.capabilities.sandboxed",
-        "--set",
-        "sandbox.runtime=process",
-    )
     with Mesh(tmp_path) as mesh:
-        one = mesh.start("one", *PLAIN, *sandbox, *model(provider))
+        one = mesh.start("one", *PLAIN, *SANDBOX, *model(provider))
         two = mesh.start("two", *PLAIN, "--peer", one.address)
 
         async def scene() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -153,7 +154,7 @@ def test_solved_code_comes_from_the_cache_verified_and_is_in_the_library(
                 await met(client, 2)
                 found: list[Any] = []
                 for _ in range(2):
-                    task = await client.submit("code.solve", args, labels={"library.on": "one"})
+                    task = await client.submit("code.solve", SQUARE, labels={"library.on": "one"})
                     found.append(await task.result(90.0))
                 return found[0], found[1]
 
@@ -171,3 +172,31 @@ def test_solved_code_comes_from_the_cache_verified_and_is_in_the_library(
             assert ESCAPED not in shown.stdout
             assert "solve(n)" in shown.stdout
         assert "no functions" in mesh.nova("library", "calendar", node=two).stderr
+
+
+def test_work_that_is_tried_again_asks_no_model_twice(
+    tmp_path: Path, provider: FakeProvider
+) -> None:
+    """Its host is killed while the second of two prompts is out; the first is not sent again."""
+    wrong, right = "def solve(n):\n    return n + n", "def solve(n):\n    return n * n"
+    provider.script(Say(fence(wrong)), Hang(), Say(fence(right)))
+    with Mesh(tmp_path) as mesh:
+        one = mesh.start("one", *PLAIN, *SANDBOX, *model(provider))
+
+        async def scene() -> dict[str, Any]:
+            async with one.client() as client:
+                task = await client.submit("code.solve", {**SQUARE, "fresh": True})
+                await asyncio.to_thread(provider.wait_for, 2, 60.0)
+                kept = await asyncio.to_thread(
+                    wait_for, lambda: on_disk(one, b"return n + n"), "the first answer on disk"
+                )
+                host = host_of(one)
+                assert kept
+                assert host
+                host.send_signal(signal.SIGKILL)
+                return await task.result(90.0)
+
+        found = run(scene())
+    assert (found["passed"], found["attempts"]) == (True, 2)
+    first, lost, again = provider.asked
+    assert lost.body["messages"] == again.body["messages"] != first.body["messages"]

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from nova_node.models.cache_store import BODY_MAX_CHARS, Answers
-from nova_node.models.database import ASIDE, NAME, Database
+from nova_node.models.cache_store import BODY_MAX_CHARS, PENDING_MAX, Answers
+from nova_node.models.database import ASIDE, NAME, ROOM_BYTES, Database
 from nova_node.models.library_store import Functions, Kept
 from nova_node.models.vectors import Packed, pack
 
@@ -34,6 +34,12 @@ def of(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
+def settle(answers: Answers, database: Database) -> None:
+    """Until all is written that can be."""
+    answers.flush()
+    of(database.read(lambda db: None, None))
+
+
 def packed(*numbers: float) -> Packed:
     found = pack(numbers)
     assert found
@@ -48,6 +54,18 @@ def test_it_finds_what_was_put_before_and_nothing_that_is_old(database: Database
     assert of(answers.get(["x", "a", "b"], 0.0)) == "newer"
     assert of(answers.get(["x", "b"], 0.0)) == "two"
     assert of(answers.get(["b"], 200.0)) is None
+
+
+def test_what_is_on_disk_is_known_when_it_is_opened_again(path: Path) -> None:
+    for round_ in range(2):
+        database = Database(path, 1 << 30)
+        answers = Answers(database)
+        if round_:
+            assert of(answers.get(["x", "a"], 0.0)) == "one"
+            assert of(answers.get(["x"], 0.0)) is None
+        answers.put("a", "", "one", 1.0)
+        answers.flush()
+        database.close()
 
 
 def test_the_likest_of_the_scope_is_found(database: Database) -> None:
@@ -68,7 +86,7 @@ def test_the_oldest_go_when_there_are_too_many(database: Database) -> None:
     answers = Answers(database, rows_max=50)
     for n in range(120):
         answers.put(f"k{n:03}", "", "x", float(n))
-        of(answers.get(["k000"], 0.0))  # each in a write of its own
+        settle(answers, database)  # each in a write of its own
     kept = [n for n in range(120) if of(answers.get([f"k{n:03}"], -1.0))]
     assert 40 <= len(kept) <= 50
     assert kept == [*range(120 - len(kept), 120)]
@@ -79,7 +97,7 @@ def test_bytes_are_bounded_too(path: Path) -> None:
     answers = Answers(database)
     for n in range(20):
         answers.put(f"k{n:02}", "", "x" * 20_000, float(n))
-        of(answers.get(["-"], 0.0))
+        settle(answers, database)
     assert sum(of(answers.get([f"k{n:02}"], -1.0)) is not None for n in range(20)) <= 5
     assert of(answers.get(["k19"], 0.0)) is not None
     answers.put("long", "", "x" * (BODY_MAX_CHARS + 1), 99.0)
@@ -89,7 +107,9 @@ def test_bytes_are_bounded_too(path: Path) -> None:
 
 def test_it_survives_its_end_and_is_nobody_elses(path: Path) -> None:
     database = Database(path, 1 << 30)
-    Answers(database).put("a", "", "one", 1.0)
+    answers = Answers(database)
+    answers.put("a", "", "one", 1.0)
+    answers.flush()
     database.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = Database(path, 1 << 30)
@@ -100,8 +120,10 @@ def test_it_survives_its_end_and_is_nobody_elses(path: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"not a database at all" * 1000, None])
 def test_a_damaged_file_is_begun_anew(path: Path, damage: bytes | None) -> None:
     first = Database(path, 1 << 30)
+    stored = Answers(first)
     for n in range(200):
-        Answers(first).put(f"k{n}", "", "x" * 5000, 1.0)
+        stored.put(f"k{n}", "", "x" * 5000, 1.0)
+    stored.flush()
     first.close()
     if damage is None:  # a part of it
         data = path.read_bytes()
@@ -112,29 +134,34 @@ def test_a_damaged_file_is_begun_anew(path: Path, damage: bytes | None) -> None:
     answers = Answers(database)
     of(answers.get(["k1"], 0.0))
     answers.put("new", "", "here", 1.0)
-    of(answers.get(["new"], 0.0))
+    settle(answers, database)
     answers.put("new", "", "here", 1.0)
+    settle(answers, database)
     assert of(answers.get(["new"], 0.0)) == "here"
     assert Path(f"{path}{ASIDE}").exists()
     database.close()
 
 
-def test_a_folder_that_is_not_there_costs_nothing_but_the_cache(tmp_path: Path) -> None:
+def test_where_nothing_can_be_written_a_little_is_kept_in_memory(tmp_path: Path) -> None:
     database = Database(tmp_path / "nowhere" / NAME, 1 << 30)
     answers = Answers(database)
-    answers.put("a", "", "one", 1.0)
-    assert of(answers.get(["a"], 0.0)) is None
+    for n in range(PENDING_MAX + 10):
+        answers.put(f"k{n}", "", "one", 1.0)
+    settle(answers, database)
+    assert of(answers.get(["k1"], 0.0)) == "one"
+    assert of(answers.get([f"k{PENDING_MAX + 1}"], 0.0)) is None
+    assert not database.path.parent.exists()
     database.close()
-    assert of(answers.get(["a"], 0.0)) is None
 
 
 def test_a_file_that_grew_past_its_bounds_is_begun_anew(path: Path) -> None:
     path.write_bytes(b"")
     with path.open("r+b") as file:
-        file.truncate((64 << 20) + 4096)
+        file.truncate(ROOM_BYTES + 4096)
     database = Database(path, 1000)
     answers = Answers(database)
     answers.put("a", "", "x", 1.0)
+    settle(answers, database)
     assert of(answers.get(["a"], 0.0)) == "x"
     database.close()
     assert path.stat().st_size < 4 << 20
