@@ -355,4 +355,15 @@ def _openai_client(url: str, key: str) -> Any:
 
         inner = AsyncHTTPTransport()
     http_client = transport.client(inner)
-    return AsyncOpenAI(api_key=key, base_url=url, max_retries=0, http_client=http_client)
+
+    class Once(AsyncOpenAI):
+        """litellm's embeddings set other numbers of retries on the client they are given."""
+
+        @property
+        def max_retries(self) -> int:
+            return 0
+
+        @max_retries.setter
+        def max_retries(self, _: int) -> None: ...  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    return Once(api_key=key, base_url=url, http_client=http_client)

@@ -287,6 +287,21 @@ def test_many_at_once_on_one_gateway(provider: FakeProvider) -> None:
     assert provider.busiest == 16
 
 
+def test_what_fails_is_asked_once(provider: FakeProvider) -> None:
+    """An embedding first: litellm counts retries on the client that both share."""
+    provider.script(*[Fail(500)] * 6)
+
+    async def work(gateway: Gateway) -> None:
+        spec, question = spec_of(provider), Question([{"role": "user", "content": "hi"}], 9)
+        with pytest.raises(ModelFailed):
+            await gateway.embed(spec, KEY, ["a"], 10)
+        with pytest.raises(ModelFailed):
+            await gateway.chat(spec, KEY, question, 10, lambda text: None)
+
+    within(work)
+    assert len(provider.requests) == 2
+
+
 def test_embeds(provider: FakeProvider) -> None:
     found = within(lambda g: g.embed(spec_of(provider), KEY, ["a", "bb"], 10))
     assert [len(vector) for vector in found.vectors] == [8, 8]
