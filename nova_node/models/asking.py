@@ -168,11 +168,12 @@ class Asker:
 
     def _all_cool(self, found: Sequence[Entry], now: float) -> ModelFailed:
         left_s, entry = min((self.cooldowns.left_s(each.name, now), each) for each in found)
+        failure = self.cooldowns.failure(entry.name)
         return ModelFailed(
-            self.cooldowns.code(entry.name),
-            f"{entry.name} is left alone on this node for another {left_s:.1f} s, after it failed",
-            "wait, or name more models",
-            retry_after_s=left_s,
+            failure.code,
+            f"{entry.name} is left alone on this node for another {left_s:.1f} s, after: {failure}",
+            failure.fix,
+            retry_after_s=0.0 if failure.own_fault else left_s,
         )
 
 

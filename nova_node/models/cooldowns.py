@@ -19,7 +19,7 @@ CODES = frozenset(
 class _Cooling(NamedTuple):
     until: float
     times: int
-    code: str
+    failure: ModelFailed
 
 
 class Cooldowns:
@@ -35,7 +35,7 @@ class Cooldowns:
         times = before.times if before else 0
         wait_s = failure.cool_s or min(LONGEST_S, FIRST_S * 2**times)
         until = max(now + wait_s, before.until if before else 0.0)
-        self._cooling[name] = _Cooling(until, min(times + 1, 16), failure.code)
+        self._cooling[name] = _Cooling(until, min(times + 1, 16), failure)
 
     def well(self, name: str) -> None:
         self._cooling.pop(name, None)
@@ -45,6 +45,6 @@ class Cooldowns:
         cooling = self._cooling.get(name)
         return max(0.0, cooling.until - now) if cooling else 0.0
 
-    def code(self, name: str) -> str:
-        """Of the failure for which it is left alone."""
-        return self._cooling[name].code
+    def failure(self, name: str) -> ModelFailed:
+        """For which it is left alone."""
+        return self._cooling[name].failure

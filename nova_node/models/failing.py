@@ -17,7 +17,7 @@ from nova_node.secrets.redact import LENGTH_MIN, Redactor
 
 MESSAGE_LENGTH = 400
 RETRY_AFTER_MAX_S = 600.0
-OWN_FAULT_S = 300.0
+OWN_FAULT_S = 15.0
 """A model whose key or name the provider does not take is left alone for so long."""
 
 _KEY_VARIABLE = re.compile(r".*(KEY|TOKEN|SECRET|PASSWORD)")
@@ -29,7 +29,8 @@ _LIKE_A_KEY = re.compile(
 
 class ModelFailed(Failed):
     """`maybe_billed`: the provider may ask money for what came of it, and did not say how much.
-    `cool_s`: the model is better left alone here for so long."""
+    `cool_s`: the model is better left alone here for so long. `own_fault`: no wait helps, somebody has
+    to see to this node."""
 
     def __init__(
         self,
@@ -41,9 +42,15 @@ class ModelFailed(Failed):
         retry_after_s: float = 0.0,
         cool_s: float = 0.0,
         maybe_billed: bool = False,
+        own_fault: bool = False,
     ) -> None:
         super().__init__(code, message, fix, retryable)
-        self.retry_after_s, self.cool_s, self.maybe_billed = retry_after_s, cool_s, maybe_billed
+        self.retry_after_s, self.maybe_billed, self.own_fault = (
+            retry_after_s,
+            maybe_billed,
+            own_fault,
+        )
+        self.cool_s = OWN_FAULT_S if own_fault else cool_s
 
 
 def scrub(text: str, keys: Iterable[str]) -> str:
@@ -84,17 +91,17 @@ def of_status(model: str, status: int, said: str, retry_after_s: float) -> Model
                 named,
                 f"on this node, see to the key and the account of {model}: key=secret:NAME in"
                 " models.use, and nova-node secret set NAME",
-                cool_s=OWN_FAULT_S,
+                own_fault=True,
             )
         case 404:
             fix = "see the model's name and url in models.use of this node"
-            return ModelFailed("model_unavailable", named, fix, cool_s=OWN_FAULT_S)
+            return ModelFailed("model_unavailable", named, fix, own_fault=True)
         case _ if 400 <= status < 500:
             return ModelFailed("model_bad_request", named, "change the request", False)
         case _ if 300 <= status < 400:
             fix = "name the url of the model itself in models.use"
             said = f"{model}: answers with a redirect, which is not followed"
-            return ModelFailed("model_unavailable", said, fix, cool_s=OWN_FAULT_S)
+            return ModelFailed("model_unavailable", said, fix, own_fault=True)
         case _:
             fix = "see whether the model's server runs"
             return ModelFailed("model_unavailable", named, fix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nova_node.capability import Fatal
 from nova_node.given import node_secret
-from nova_node.models.failing import OWN_FAULT_S, ModelFailed
+from nova_node.models.failing import ModelFailed
 from nova_node.models.spec import Spec
 
 
@@ -19,5 +19,5 @@ def key_of(spec: Spec) -> str:
             "model_auth",
             f"{spec.name}: this node has no {spec.key}",
             "on that node: nova-node secret set NAME, then restart it",
-            cool_s=OWN_FAULT_S,
+            own_fault=True,
         ) from None

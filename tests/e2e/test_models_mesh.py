@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -113,6 +114,22 @@ def test_a_cancel_reaches_the_provider(scene: Scene) -> None:
             await eventually(lambda: _is(len(scene.cloud.asked) > before), "the prompt")
             await task.cancel()
             await eventually(lambda: _is(scene.cloud.asked[before].gone.is_set()), "the cancel")
+
+    run(main())
+
+
+def test_a_wrong_key_is_told_soon(scene: Scene) -> None:
+    """It is not waited for: only a person can mend it."""
+    scene.cloud.script(Fail(401, "wrong key"))
+
+    async def main() -> None:
+        async with scene.owner.client() as client:
+            args = {"prompt": "hi", "model": "far"}
+            began = time.monotonic()
+            failure = await failure_of(client, args, labels={"model.far": "yes"})
+            assert failure.code == "model_auth"
+            assert "nova-node secret set" in failure.fix
+            assert time.monotonic() - began < 15.0
 
     run(main())
 

@@ -70,7 +70,7 @@ def test_a_model_cools_as_long_as_it_asked_or_twice_as_long_each_time() -> None:
         waits.append(cooldowns.left_s("b", 0))
     assert waits[:4] == [1, 2, 4, 8]
     assert waits[-1] == LONGEST_S
-    assert cooldowns.code("b") == "model_overloaded"
+    assert cooldowns.failure("b").code == "model_overloaded"
     cooldowns.well("b")
     assert cooldowns.left_s("b", 0) == 0
 
