@@ -29,7 +29,7 @@ demo: $(READY)
 	@$(BIN)/nova-node demo$(if $(demo_path), --path '$(subst ','\'',$(demo_path))')
 
 test: $(READY)
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 test-long: $(READY)
 	@$(BIN)/pytest -m long --timeout 1800

@@ -18,3 +18,8 @@ def mesh(tmp_path: Path) -> Iterator[Mesh]:
     """No node yet; all that are started end with the test."""
     with Mesh(tmp_path) as mesh:
         yield mesh
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A name that is the same in every process: keys and certificates are made anew in each."""
+    return "bytes" if isinstance(val, bytes) and len(val) > 20 else None

@@ -294,9 +294,7 @@ def _about(attempt: Attempt, node: str) -> About:
     submitter = attempt.mandate.submitter if attempt.mandate else ""
     owner = attempt.owner or node
     demand = attempt.demand
-    return About(
-        task_id(owner, attempt.no), submitter, demand.allowance_uusd, demand.sensitive
-    )
+    return About(task_id(owner, attempt.no), submitter, demand.allowance_uusd, demand.sensitive)
 
 
 def _with_usage(item: RanItem, usage: Usage | None) -> RanItem:

@@ -297,7 +297,8 @@ class Owner:
         if gives_up(failure, tries, task.demand.max_attempts if charged else policy.max_losses):
             self.fail(task, outcome._replace(status=Status.FAILED), now)
             return
-        not_before = now + delay_s(policy, tries, self._rng)
+        # a pause that was asked for is not made longer, only so that not all come back at once
+        not_before = now + delay_s(policy, 1 if failure.retry_after_s else tries, self._rng)
         if failure.retry_after_s:
             until = now + min(failure.retry_after_s, policy.pause_cap_s)
             begin = self.dispatch.rest(task.node, task.demand, until, now)

@@ -36,7 +36,8 @@ KEPT = 2_500
 HISTORY = 1_000_000
 LISTED = 1_000
 CAPABILITIES = ("core.echo", "text.words", "image.scale", "model.ask")
-_servicers: Any = (tasks_pb2_grpc.add_TasksServicer_to_server, nodes_pb2_grpc)
+_tasks: Any = tasks_pb2_grpc
+_nodes: Any = nodes_pb2_grpc
 
 
 def node_id(index: int) -> str:
@@ -102,9 +103,8 @@ class Node(tasks_pb2_grpc.TasksServicer, nodes_pb2_grpc.NodesServicer):
 
     async def start(self) -> None:
         self.server = grpc.aio.server()
-        add, nodes = _servicers
-        add(self, self.server)
-        nodes.add_NodesServicer_to_server(self, self.server)
+        _tasks.add_TasksServicer_to_server(self, self.server)
+        _nodes.add_NodesServicer_to_server(self, self.server)
         self.address = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
         await self.server.start()
 

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from nova_client import Client
+from nova_client.model import Durability
 
 TESTS = str(Path(__file__).resolve().parents[1])
 sys.path.insert(0, TESTS)
@@ -83,7 +84,7 @@ class SecureSide(Side):
         return done.stdout
 
 
-async def trips_ms(client: Client, durability: str) -> float:
+async def trips_ms(client: Client, durability: Durability) -> float:
     took: list[float] = []
     for _ in range(TRIPS):
         began = time.perf_counter()
@@ -94,7 +95,8 @@ async def trips_ms(client: Client, durability: str) -> float:
 
 async def rate(client: Client) -> float:
     began = time.perf_counter()
-    for task in await client.submit_many([("core.noop", {})] * TASKS):
+    calls: list[tuple[str, dict[str, object]]] = [("core.noop", {})] * TASKS
+    for task in await client.submit_many(calls):
         await task.result(60.0)
     return TASKS / (time.perf_counter() - began)
 

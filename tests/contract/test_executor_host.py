@@ -99,6 +99,7 @@ class Scene(Stage):
     ) -> None:
         self.folder = folder
         self.kept: dict[str, bytes] = {}
+        self._before = psutil.Process().children(recursive=True)
         processes = ProcessExecutor(
             str(folder / "spool"),
             lambda blob_id: str(folder / blob_id),
@@ -130,7 +131,9 @@ class Scene(Stage):
             self.said += signal.text
 
     def processes(self) -> list[psutil.Process]:
-        return psutil.Process().children(recursive=True)
+        """That were started since; whoever runs the tests may have others."""
+        now = psutil.Process().children(recursive=True)
+        return [process for process in now if process not in self._before]
 
 
 def call(name: str, **args: object) -> Attempt:

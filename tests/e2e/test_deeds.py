@@ -65,6 +65,8 @@ def test_a_dead_letter_is_requeued_from_any_node_and_survives_a_crash(
             slow = {**args, "seconds": 0.5}
             (blocker,) = await client.submit_many([("mesh.mark", slow)])
             await client.requeue(ids[1])
+        # the log gathers for a moment before it writes
+        wait_for(lambda: "requeue" in audited(owner), "the requeue in the audit log")
         owner.kill()
         owner.restart()
         async with owner.client() as client:
@@ -79,7 +81,6 @@ def test_a_dead_letter_is_requeued_from_any_node_and_survives_a_crash(
             assert kinds.count("requeued") == 3
 
     run(scene())
-    assert "requeue" in audited(owner)
     again = mesh.nova("requeue", "--all", "--json", node=owner)
     assert again.returncode == 0, again.stderr
     assert len(json.loads(again.stdout)["tasks"]) == 1

@@ -25,6 +25,7 @@ class FakeAttempt:
         allowance_uusd: int = 0,
     ) -> None:
         self.task_id, self.submitter, self.allowance_uusd = task_id, submitter, allowance_uusd
+        self.sensitive = False
         self._answer = answer
         self.said: list[str] = []
         self.asked: list[Ask] = []

@@ -12,6 +12,7 @@ from typing import ClassVar, TypeVar
 
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
@@ -31,6 +32,7 @@ from nova_console.app.run_pane import RunPane
 from nova_console.app.settings import Settings
 from nova_console.app.sheet import HelpSheet, Sheet
 from nova_console.app.sql_pane import SqlPane
+from nova_console.app.sweep import Sweep
 from nova_console.app.tab import Scene, Tab
 from nova_console.app.tasks_pane import DeadPane, TasksPane
 from nova_console.cli.output import escape_line
@@ -77,6 +79,7 @@ class Console(App[None]):
         self.desk = Deeds(self)
         self._due = False
         self._shown_at = 0.0
+        self._sweep = Sweep(time.monotonic())
         self._prompting = ""
         for theme in themes.THEMES:
             self.register_theme(theme)
@@ -108,6 +111,7 @@ class Console(App[None]):
         self.set_interval(AGE_S, self._age)
         self.pane.enter()
         self.call_after_refresh(self.flush)
+        self.call_after_refresh(self._sweep.settle)
         if self.settings.begin:
             self.call_after_refresh(self.desk.obey, self.settings.begin)
         self.app_resume_signal.subscribe(self, self._repaint)  # pyright: ignore[reportUnknownMemberType]
@@ -139,6 +143,11 @@ class Console(App[None]):
     def scene(self) -> Scene:
         return self.tab.scene(self.clock())
 
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key):
+            self._sweep.keyed(time.monotonic())
+        await super().on_event(event)
+
     # ------------------------------------------------------------ showing
 
     def _taker(self, tab: Tab) -> Callable[[Heard], None]:
@@ -158,7 +167,9 @@ class Console(App[None]):
 
     def _age(self) -> None:
         """Ages grow though nothing comes; what was just shown is young enough."""
-        if time.monotonic() - self._shown_at >= AGE_S / 2:
+        now = time.monotonic()
+        self._sweep.pause(now)
+        if now - self._shown_at >= AGE_S * 0.9:
             self.flush()
 
     def _flush_due(self) -> None:

@@ -33,6 +33,8 @@ PEER_LOOK_EVERY_S = 3.0
 LIST_EVERY_S = 30.0
 LISTED_MAX = 1_000
 BACK_EVENTS = 2_000
+EVENTS_AT_ONCE = 16
+"""Of each node that is watched, before whatever else waits has its turn."""
 PEERS_MAX = 24
 """So many are watched beside the node asked; of the others the node itself tells."""
 ASK_TIMEOUT_S = 5.0
@@ -179,6 +181,8 @@ class Feed:
                     async for event in events:
                         from_seq = event.seq + 1
                         self._put(Told(event.time, event))
+                        if from_seq % EVENTS_AT_ONCE == 0:
+                            await asyncio.sleep(0)  # a key that was typed goes first
             except Invalid:
                 from_seq = 0  # compacted that far back: from now on
 

@@ -27,13 +27,15 @@ class Chart(Page):
         self._gantt: Gantt | None = None
         self._scene: Scene | None = None
         self._mark: tuple[World, str, int] | None = None
+        self._said: list[Line] = []
 
     def show(self, scene: Scene, row: TaskRow | None) -> Gantt | None:
         """Of the task, or of none. A plan that stands still is not made again."""
         self._scene = scene
         world = scene.world
         mark = (world, row.id, world.tasks_turn) if row else None
-        if mark is None or mark != self._mark or (row and not row.ended):
+        said, self._said = self._said, [] if row else self.empty()
+        if mark != self._mark or said != self._said or (row and not row.ended):
             self._gantt = (
                 Gantt(plan_of(world, row), _moment(scene, row), world.name) if row else None
             )
