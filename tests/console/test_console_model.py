@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from nova_client import Invalid, Outcome, Status, event
 from nova_client.event import Event
 from nova_client.model import Failure, NodeList, TaskList
 from nova_console.app import filters, form, looks, topology
+from nova_console.app import history as history_module
 from nova_console.app.canvas import Canvas, wrap
 from nova_console.app.history import FRAME_EVERY, INPUTS_MAX, History
 from nova_console.app.inputs import Blind, Input, Joined, Listed, Looked, Lost, Told
@@ -210,6 +212,26 @@ def test_the_record_is_bounded_and_its_end_stays_right() -> None:
     tape = history.tape()
     assert tape.begin == NOW + 500
     assert f"{TAG}-1" in tape.at(tape.begin).tasks
+
+
+def test_looks_at_a_large_mesh_share_what_lasts_and_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history, nodes, most = History(), 100, 10_000
+    monkeypatch.setattr(history_module, "VIEWS_MAX", most)
+    looks = most // nodes + 20
+    tracemalloc.start()
+    try:
+        for second in range(looks):
+            history.add(looked(count=nodes, at=NOW + second))
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(history) == most // nodes
+    assert taken < most * 500
+    tape = history.tape()
+    assert (tape.begin, tape.end) == (NOW + 20, NOW + looks - 1)
+    assert len(tape.at(tape.begin).nodes) == nodes
 
 
 def test_a_replay_plays_at_its_speed_and_stops_at_the_end() -> None:

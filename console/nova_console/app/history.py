@@ -11,12 +11,23 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
+from nova_client.model import NodeView
+
 from nova_console.app.inputs import Input, Looked, Told
 from nova_console.app.model import World
 
 INPUTS_MAX = 20_000
 LOOKS_MAX = 2_000
+VIEWS_MAX = 150_000
+"""Of single nodes, in all the looks together: some 300 bytes each."""
+
 FRAME_EVERY = 1_000
+
+
+_LASTING = (
+    *("node", "name", "address", "version", "skew", "labels", "capabilities"),
+    *("platform", "python", "warnings", "models"),
+)
 
 
 class Tape:
@@ -53,6 +64,8 @@ class History:
     def __init__(self) -> None:
         self._inputs: deque[Input] = deque()
         self._looks: deque[Looked] = deque()
+        self._views = 0
+        self._latest: dict[str, NodeView] = {}
         self._base = World()
 
     def __len__(self) -> int:
@@ -61,13 +74,28 @@ class History:
     def add(self, given: Input) -> None:
         """Looks at the mesh come every second, so they have a bound of their own."""
         if isinstance(given, Looked):
-            self._looks.append(given)
-            if len(self._looks) > LOOKS_MAX:
-                self._base.take(self._looks.popleft())
+            self._look(given)
             return
         self._inputs.append(given)
         if len(self._inputs) > INPUTS_MAX:
             self._base.take(self._inputs.popleft())
+
+    def _look(self, given: Looked) -> None:
+        views = tuple([self._shared(view) for view in given.seen.nodes])
+        self._latest = {view.node: view for view in views}
+        self._looks.append(replace(given, seen=replace(given.seen, nodes=views)))
+        self._views += len(views)
+        while len(self._looks) > LOOKS_MAX or (self._views > VIEWS_MAX and len(self._looks) > 1):
+            oldest = self._looks.popleft()
+            self._views -= len(oldest.seen.nodes)
+            self._base.take(oldest)
+
+    def _shared(self, view: NodeView) -> NodeView:
+        """What a card says hardly ever changes: it is kept once."""
+        known = self._latest.get(view.node)
+        if known is None or any(getattr(known, name) != getattr(view, name) for name in _LASTING):
+            return view
+        return replace(view, **{name: getattr(known, name) for name in _LASTING})
 
     def tape(self) -> Tape:
         """Of all that is recorded now. Before the first look at the mesh its nodes are known by
