@@ -10,7 +10,7 @@ import pytest
 from nova_client import Invalid, Outcome, Status, event
 from nova_client.event import Event
 from nova_client.model import Failure, NodeList, TaskList
-from nova_console.app import filters, form, looks, topology
+from nova_console.app import filters, flow_lines, form, looks, topology
 from nova_console.app import history as history_module
 from nova_console.app.canvas import Canvas, wrap
 from nova_console.app.history import FRAME_EVERY, INPUTS_MAX, History
@@ -296,6 +296,21 @@ def test_a_forecast_that_is_already_wrong_says_by_how_much() -> None:
 def test_nothing_is_foretold_before_anything_has_ended() -> None:
     assert Plan([step("a", begin=1), step("b")]).forecast(5) is None
     assert Plan([]).critical_path(5) == ()
+
+
+def test_what_was_cancelled_is_no_longer_awaited() -> None:
+    merged = step("join", "a", begin=3, end=4, kind="merge")
+    superseded = Step("old", "old", "merge", ("a",), "cancelled")
+    plan = Plan([step("a", begin=1, end=3), merged, superseded])
+    assert plan.is_over
+    lines = flow_lines.summary(flow_lines.Gantt(plan, 9.0, str), 9.0)
+    text = ["".join(part for part, _ in line) for line in lines]
+    assert "2 of 2 steps" in text[0]
+    assert "1 cancelled" in text[0]
+    assert text[-1] == "took     3.0s"
+    assert "".join(part for part, _ in flow_lines.graph(plan, 80)[0]) == (
+        "[ run ×1  1/1 ] ─▶ [ merge ×1  1/1 ]"
+    )
 
 
 def test_ten_thousand_steps_are_planned() -> None:

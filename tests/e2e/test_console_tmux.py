@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from support.mesh import NOVA, Mesh, Node, met, run, wait_for
 from support.terminal import Terminal
+from support.tools import absent
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+pytestmark = pytest.mark.skipif(absent("tmux"), reason="needs tmux")
 
 AFTER = "back-in-the-shell"
 

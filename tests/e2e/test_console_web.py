@@ -17,11 +17,12 @@ from nova_proto.identity import folder
 from support.browser import PROGRAM, Chromium, Page
 from support.mesh import Mesh, Node, met, run, wait_for
 from support.secure import SecureMesh
+from support.tools import absent
 from support.web_console import WebConsole, gone
 
 from nova_node.identity.authority import Authority
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs chromium")
+pytestmark = pytest.mark.skipif(PROGRAM is None and absent("chromium"), reason="needs chromium")
 
 ORPHANS_S = 5.0
 ENTER = "\r"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +13,7 @@ import psutil
 import pytest
 from support.mesh import NODE, wait_for
 from support.terminal import Terminal
+from support.tools import absent
 
 NAMES = {"alder", "birch", "cedar"}
 
@@ -64,7 +64,7 @@ def test_the_account_of_a_run(tmp_path: Path, environment: dict[str, str]) -> No
     wait_for(lambda: not leftovers(environment), "nothing to be left")
 
 
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+@pytest.mark.skipif(absent("tmux"), reason="needs tmux")
 @pytest.mark.parametrize("by", ["q", "SIGTERM"])
 def test_in_a_terminal_it_ends_in_the_console(
     tmp_path: Path, environment: dict[str, str], by: str
@@ -95,7 +95,7 @@ def test_in_a_terminal_it_ends_in_the_console(
         terminal.end()
 
 
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+@pytest.mark.skipif(absent("tmux"), reason="needs tmux")
 @pytest.mark.parametrize("how", ["nova-node demo --no-console", "CI=1 nova-node demo"])
 def test_it_ends_without_the_console_when_told_so(
     tmp_path: Path, environment: dict[str, str], how: str

@@ -96,7 +96,7 @@ def summary(gantt: Gantt, now: float) -> list[Line]:
     """Progress, critical path and forecast."""
     plan = gantt.plan
     states = Counter(step.state for step in plan.steps)
-    done, count = states["done"], len(plan.steps)
+    done, count = states["done"], len(plan.steps) - states["cancelled"]
     filled = round(20 * done / max(1, count))
     path = [plan.by_id[id] for id in plan.critical_path(now)]
     on_path_s = sum((s.ended_at or now) - s.started_at for s in path if s.started_at)
@@ -107,6 +107,7 @@ def summary(gantt: Gantt, now: float) -> list[Line]:
             (f" {done:,} of {count:,} steps", ""),
             (f"  {states['running']} running", "running"),
             (f"  {states['failed']} failed", "down" if states["failed"] else "dim"),
+            (f"  {states['cancelled']} cancelled" if states["cancelled"] else "", "dim"),
         ],
         [("critical ", "dim"), (_chain(path), "critical"), (f"  {span(on_path_s)}", "dim")],
     ]
@@ -114,7 +115,7 @@ def summary(gantt: Gantt, now: float) -> list[Line]:
     if forecast is not None:
         left, error = span(max(0.0, forecast.ends_at - now)), span(forecast.error_s)
         lines.append([("forecast ", "dim"), (f"ends in {left} ± {error}", "")])
-    elif done == count:
+    elif plan.is_over:
         lines.append([("took     ", "dim"), (span(gantt.end - gantt.begin), "")])
     else:
         lines.append([("forecast ", "dim"), ("none until a step has ended", "dim")])
@@ -136,7 +137,8 @@ def graph(plan: Plan, width: int) -> list[Line]:
         for kind, count in kinds.items():
             same = [step for step in level if step.kind == kind]
             done = sum(step.state == "done" for step in same)
-            text = f"[ {escape_line(kind)} ×{count}  {done}/{count} ]"
+            wanted = count - sum(step.state == "cancelled" for step in same)
+            text = f"[ {escape_line(kind)} ×{wanted}  {done}/{wanted} ]"
             arrow = " ─▶ " if used else ""
             if used and used + len(text) + len(arrow) > width:
                 line = []

@@ -58,6 +58,10 @@ class Plan:
         self.steps: tuple[Step, ...] = tuple(given[id] for id in order)
         self.by_id = given
 
+    @property
+    def is_over(self) -> bool:
+        return all(map(_is_over, self.steps))
+
     def needs(self, step: Step) -> tuple[str, ...]:
         """Of those that are steps."""
         return self._needs[step.id]
