@@ -107,6 +107,8 @@ class Gateway:
                     **_wishes(question),
                     **self._way(litellm, spec, key, timeout_s),
                 )
+                if spec.provider == OPENAI:
+                    stream.completion_stream = _chunks(stream.completion_stream)
                 clock = asyncio.get_running_loop().time
                 async for chunk in stream:
                     hearing.hear(chunk)
@@ -341,6 +343,12 @@ def _ask_directly(*hosts: str) -> None:
     for variable in ("no_proxy", "NO_PROXY"):
         known = [host for host in os.environ.get(variable, "").split(",") if host]
         os.environ[variable] = ",".join(dict.fromkeys((*known, *hosts)))
+
+
+def _chunks(stream: Any) -> Any:
+    from nova_node.models.transport import Chunks
+
+    return Chunks(stream)
 
 
 def _openai_client(url: str, key: str) -> Any:

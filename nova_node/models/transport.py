@@ -6,6 +6,7 @@ Loaded by the gateway, when it is needed.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 
@@ -46,6 +47,23 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+class Chunks:
+    """A stream of openai's, begun once. litellm begins what it is given anew for each chunk, and each
+    beginning that is left behind wakes the event loop by a system call."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> Chunks:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self._stream.__anext__()
+
+    async def close(self) -> None:
+        await self._stream.close()
 
 
 def client(inner: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
