@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from itertools import groupby
 from operator import itemgetter
@@ -18,7 +19,6 @@ from nova_node.adapters.worker_secrets import Ears
 from nova_node.capability import Answer, Ask, AskFailed, Usage
 from nova_node.secrets.redact import BYTES_MAX, Redactor
 
-SAY_S = 0.005
 SETTLE_S = 1.0
 ASK_BYTES_MAX = 16 << 20
 
@@ -38,12 +38,14 @@ class HostAttempt:
         output_bytes: int,
         redactor: Redactor | None,
         send: Send,
+        pause_s: Callable[[], float],
     ) -> None:
+        """`pause_s` tells how long output waits for more of it, when some went a moment ago."""
         self.key = key
         self.task_id, self.submitter, self.allowance_uusd, self.sensitive = about
         #: None: it told nothing
         self.used: Usage | None = None
-        self._send = send
+        self._send, self._pause_s = send, pause_s
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._ears = Ears(redactor) if redactor else None
@@ -85,7 +87,7 @@ class HostAttempt:
 
     def _arm(self) -> None:
         """At once, unless that was done a moment ago."""
-        wait_s = self._flushed_at + SAY_S - self._loop.time()
+        wait_s = self._flushed_at + self._pause_s() - self._loop.time()
         if wait_s > 0:
             self._loop.call_later(wait_s, self._flush)
         else:

@@ -17,7 +17,7 @@ import sys
 import time
 from typing import Any
 
-from nova_node.adapters.host_attempt import SAY_S, HostAttempt
+from nova_node.adapters.host_attempt import HostAttempt
 from nova_node.adapters.host_frames import told_of
 from nova_node.adapters.worker_calls import (
     RUN,
@@ -39,6 +39,10 @@ from nova_node.given import give_node_secrets
 from nova_node.models.measured import heard_by
 from nova_node.secrets.redact import Redactor
 from nova_node.waiting import current
+
+SAY_S, SAY_MAX_S = 0.005, 0.05
+SPEAKERS = 4
+"""Of more attempts than these the output of each waits longer: all of them tell as often together."""
 
 FAREWELL_S = 2.0
 JOBS_MAX = 1000
@@ -95,6 +99,9 @@ class Host(asyncio.Protocol):
         else:
             self._soon = self._soon or self._loop.call_soon(self._flush)
 
+    def _pause_s(self) -> float:
+        return min(SAY_MAX_S, SAY_S * max(1.0, len(self._attempts) / SPEAKERS))
+
     def _flush(self) -> None:
         for due in (self._soon, self._later):
             if due is not None:
@@ -138,7 +145,9 @@ class Host(asyncio.Protocol):
             redactor = Redactor([*secrets.items(), *self._node_secrets.items()])
         caller = SecretCaller(self._spool, redactor) if redactor else Caller(self._spool)
         output_bytes = head["job"][-1]
-        attempt = HostAttempt(key, tuple(head["about"]), output_bytes, redactor, self.send)
+        attempt = HostAttempt(
+            key, tuple(head["about"]), output_bytes, redactor, self.send, self._pause_s
+        )
         self._attempts[key] = attempt
         usage: Any = UNUSED
         try:
