@@ -202,9 +202,12 @@ class Client(Store):
         capability: str = "",
         limit: int = 100,
         children: bool = False,
+        journaled: bool = False,
     ) -> model.TaskList:
-        """Tasks of the whole mesh, newest first; `limit` 1 to 1,000; `children`: shards too."""
+        """Tasks of the whole mesh, newest first; `limit` 1 to 1,000; `children`: shards too; `journaled`:
+        no volatile ones, which leaves the dead letters of those that failed."""
         request = tasks_pb2.ListRequest(
+            journaled=journaled,
             statuses=[_STATUS_NAMES[status] for status in statuses],
             capability=capability,
             limit=limit,

@@ -6,7 +6,7 @@ for, those of models over the calls of models themselves. An unknown price is co
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,6 +93,29 @@ async def saving(metrics: Metrics, begin: float, end: float) -> Saving:
         sum(count for _, count in hits),
         round(sum(known)) if known else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Of one model: how many there were, and how long they were on average."""
+
+    count: int
+    output_tokens: float
+
+
+async def answers(
+    metrics: Metrics, begin: float, end: float
+) -> tuple[Mapping[str, Answers], tuple[Missing, ...]]:
+    """Those that models gave to prompts between two unix seconds, by model, and the nodes that did not
+    tell theirs. Raises as Metrics.sql."""
+    where = "capability = 'llm.chat' AND status = 'done' AND cache = '' AND output_tokens > 0"
+    table = await metrics.sql(_sql("model", where, begin, end), rows_max=ROWS_MAX)
+    found = {
+        row.key: Answers(row.attempts, row.output_tokens / row.attempts)
+        for row in _summed(table)
+        if row.key
+    }
+    return found, table.missing
 
 
 def _sql(key: str, where: str, begin: float, end: float) -> str:

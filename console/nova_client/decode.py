@@ -287,6 +287,7 @@ def _fact(owner: str, message: event_pb2.Event) -> ev.Fact | None:
                 task_id(owner, message.batch),
                 sum(len(group.calls) for group in groups),
                 tuple(dict.fromkeys(group.demand.capability for group in groups)),
+                any(group.demand.durability == task_pb2.VOLATILE for group in groups),
             )
         case "assigned":
             nos = message.assigned.nos

@@ -15,6 +15,8 @@ class Accepted:
     first: str
     count: int
     capabilities: tuple[str, ...]
+    #: its tasks are not journaled
+    volatile: bool = False
 
 
 @dataclass(frozen=True, slots=True)

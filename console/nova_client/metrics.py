@@ -5,46 +5,22 @@ The node asked asks the others. Each node answers for itself; those that did not
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, fields
 from typing import Any
 
-from nova_proto.v1 import metrics_pb2
+from nova_proto.v1 import metrics_pb2, nodes_pb2
 
-from nova_client import errors
+from nova_client import ended_sql, filters
+from nova_client.ended import EndedPage, paged
+from nova_client.errors import Invalid
+from nova_client.filters import Filter
+from nova_client.table import Missing, Part, Table, missed, split, united
 
 ASKED_S = 15.0
 """Beyond what a query may take: for the nodes that are asked by the one that is asked."""
-
-Values = tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A node that did not answer, or not to the end."""
-
-    node: str
-    name: str
-    code: str
-    message: str
-    fix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of all nodes; the first column is `node`, the name of the one that a row is of (with its
-    id where two have one name). Times are ISO text in UTC."""
-
-    columns: tuple[str, ...]
-    #: as DuckDB names them
-    types: tuple[str, ...]
-    rows: tuple[Values, ...]
-    #: names of nodes that had more rows
-    truncated: tuple[str, ...]
-    missing: tuple[Missing, ...]
+PAGE_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,17 +177,60 @@ class Metrics:
         average of these averages. `timeout_s` and `rows_max` are of each node.
 
         Raises Invalid (no SELECT, or a wrong one); when no node answered, what the first one said."""
+        return united(await self._parts(sql, timeout_s, rows_max, local_only))
+
+    async def ended(
+        self,
+        wanted: Filter | str = "",
+        *,
+        children: bool = False,
+        limit: int = PAGE_MAX,
+        before: str = "",
+        names: Mapping[str, str] | None = None,
+        timeout_s: float = 5.0,
+        local_only: bool = False,
+    ) -> EndedPage:
+        """Tasks that ended and pass the filter (see filters), also those that their owners forgot;
+        `children`: shards too. `limit` 1 to 1,000; `before` is the `next` of an earlier page. `names`
+        of nodes by id, asked for when they are not given and the filter needs them.
+
+        Raises Invalid; when no node answered, what the first one said."""
+        if not 1 <= limit <= PAGE_MAX:
+            raise Invalid(f"a page has 1 to {PAGE_MAX:,} tasks", "ask for less at a time")
+        asked = filters.parse(wanted) if isinstance(wanted, str) else wanted
+        if names is None:
+            names = await self._names() if ended_sql.asks_for_nodes(asked) else {}
+        place = ended_sql.placed(before) if before else None
+        sql = ended_sql.page(asked, names, children, place, limit + 1)
+        return await self._page(sql, limit, timeout_s, local_only)
+
+    async def ends(self, id: str, *, timeout_s: float = 5.0) -> EndedPage:
+        """Of one task, its latest end; none when no history tells of it. Raises as `ended`."""
+        return await self._page(ended_sql.one(id, 1), 1, timeout_s, local_only=False)
+
+    async def _page(self, sql: str, limit: int, timeout_s: float, local_only: bool) -> EndedPage:
+        whole, missing = split(await self._parts(sql, timeout_s, limit + 2, local_only))
+        return paged(((part.node, part.names, part.rows) for part in whole), limit, missing)
+
+    async def _names(self) -> dict[str, str]:
+        wire = self._home()
+        seen = await wire.call(wire.nodes.List, nodes_pb2.ListNodesRequest(), ASKED_S)
+        return {view.member.node: view.member.name for view in seen.nodes}
+
+    async def _parts(
+        self, sql: str, timeout_s: float, rows_max: int, local_only: bool
+    ) -> list[Part]:
         request = metrics_pb2.QueryRequest(
             sql=sql,
             timeout_ms=max(1, int(timeout_s * 1000)),
             rows_max=rows_max,
             local_only=local_only,
         )
-        wire, parts = self._home(), dict[str, _Part]()
+        wire, parts = self._home(), dict[str, Part]()
         async with aclosing(wire.stream(wire.metrics.Query, request)) as replies:
             async for reply in replies:
-                parts.setdefault(reply.origin.node, _Part(reply.origin)).add(reply)
-        return _united(list(parts.values()))
+                parts.setdefault(reply.origin.node, Part(reply.origin)).add(reply)
+        return list(parts.values())
 
     async def top(self, *, local_only: bool = False) -> Top:
         request = metrics_pb2.TopRequest(local_only=local_only)
@@ -258,60 +277,8 @@ class Metrics:
         return await wire.call(getattr(wire.metrics, method), request, ASKED_S)
 
 
-class _Part:
-    """What one node answered."""
-
-    def __init__(self, origin: metrics_pb2.Origin) -> None:
-        self.node = origin.node
-        self.name = origin.name
-        self.columns: tuple[tuple[str, str], ...] = ()
-        self.rows: list[list[Any]] = []
-        self.truncated = False
-        self.missing: Missing | None = None
-
-    def add(self, reply: metrics_pb2.QueryReply) -> None:
-        if reply.columns:
-            self.columns = tuple((c.name, c.type) for c in reply.columns)
-        if reply.rows:
-            self.rows += json.loads(reply.rows)
-        self.truncated |= reply.truncated
-        if reply.error.code:
-            self.missing = _miss(reply)
-
-
-def _united(parts: list[_Part]) -> Table:
-    parts.sort(key=lambda part: (part.name, part.node))
-    columns = next((part.columns for part in parts if part.columns), ())
-    missing = [part.missing for part in parts if part.missing is not None]
-    whole = [part for part in parts if part.columns == columns and part.missing is None]
-    for part in parts:
-        if part.missing is None and part.columns != columns:
-            why = "its columns are others than those of the rest: it runs another version"
-            missing.append(Missing(part.node, part.name, "refused", why, "see `nova nodes`"))
-    if not whole and missing:
-        first = missing[0]
-        raise errors.from_code(first.code, first.message, first.fix)
-    names = Counter(part.name for part in parts)
-    shown = {
-        part.node: part.name if names[part.name] == 1 else f"{part.name}/{part.node[:8]}"
-        for part in parts
-    }
-    return Table(
-        ("node", *(name for name, _ in columns)),
-        ("VARCHAR", *(kind for _, kind in columns)),
-        tuple((shown[part.node], *row) for part in whole for row in part.rows),
-        tuple(shown[part.node] for part in whole if part.truncated),
-        tuple(missing),
-    )
-
-
-def _miss(said: metrics_pb2.QueryReply | metrics_pb2.Unanswered) -> Missing:
-    origin, error = said.origin, said.error
-    return Missing(origin.node, origin.name, error.code, error.message, error.fix)
-
-
 def _missing(said: Iterable[metrics_pb2.Unanswered]) -> tuple[Missing, ...]:
-    return tuple(_miss(each) for each in said)
+    return tuple(missed(each) for each in said)
 
 
 def _load(pb: metrics_pb2.Load) -> Load:

@@ -184,11 +184,16 @@ class SyncClient:
         capability: str = "",
         limit: int = 100,
         children: bool = False,
+        journaled: bool = False,
     ) -> model.TaskList:
         """See Client.list_tasks."""
         return self._loop.run(
             self._client.list_tasks(
-                statuses=statuses, capability=capability, limit=limit, children=children
+                statuses=statuses,
+                capability=capability,
+                limit=limit,
+                children=children,
+                journaled=journaled,
             )
         )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
-from nova_client.metrics import Metrics, Series, Stats, Table, Top
+from nova_client.ended import EndedPage
+from nova_client.filters import Filter
+from nova_client.metrics import PAGE_MAX, Metrics, Series, Stats, Table, Top
 
 T = TypeVar("T")
 
@@ -33,6 +35,34 @@ class SyncMetrics:
         return self._run(
             self._metrics.sql(sql, timeout_s=timeout_s, rows_max=rows_max, local_only=local_only)
         )
+
+    def ended(
+        self,
+        wanted: Filter | str = "",
+        *,
+        children: bool = False,
+        limit: int = PAGE_MAX,
+        before: str = "",
+        names: Mapping[str, str] | None = None,
+        timeout_s: float = 5.0,
+        local_only: bool = False,
+    ) -> EndedPage:
+        """See Metrics.ended."""
+        return self._run(
+            self._metrics.ended(
+                wanted,
+                children=children,
+                limit=limit,
+                before=before,
+                names=names,
+                timeout_s=timeout_s,
+                local_only=local_only,
+            )
+        )
+
+    def ends(self, id: str, *, timeout_s: float = 5.0) -> EndedPage:
+        """See Metrics.ends."""
+        return self._run(self._metrics.ends(id, timeout_s=timeout_s))
 
     def top(self, *, local_only: bool = False) -> Top:
         """See Metrics.top."""

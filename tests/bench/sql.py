@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 from nova_client import Client
@@ -39,11 +41,11 @@ VALUES = {
 }
 
 
-def fill(folder: Path, rows: int) -> None:
-    """Before the node starts."""
+def fill(folder: Path, rows: int, by_name: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Before the node starts. `by_name`: SQL of columns that are not filled by their type alone."""
     store = Store(folder, "0" * 16, Rules())
     store.open()
-    values = ", ".join(VALUES[column.type] for column in TASKS.columns)
+    values = ", ".join(by_name.get(c.name, VALUES[c.type]) for c in TASKS.columns)
     store._db.execute(  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
         f"INSERT INTO live_tasks SELECT {values} FROM range({rows}) t(i)"
     )

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nova_client import Invalid, Status, event
+from nova_client import Invalid, Outcome, Status, event
+from nova_client.model import Failure
 from nova_console.app import actions, settings, themes
 from nova_console.app.app import Console
+from nova_console.app.lines import Page
+from nova_console.app.pane import Pane
 from nova_console.app.settings import Settings
+from nova_console.app.sheet import Sheet
 from support.console_world import (
     NOW,
     FakeMesh,
@@ -25,6 +29,7 @@ from support.console_world import (
     text,
     until,
 )
+from textual.strip import Strip
 from textual.widgets import Input
 
 Scene = Callable[[Any, Console, FakeMesh], Awaitable[None]]
@@ -108,6 +113,41 @@ def test_a_node_that_goes_away_leaves_the_view_and_comes_back(view: str) -> None
         await shows(app, "LIVE", "3/3 up", pilot=pilot)
 
     play(scene, small_mesh(tasks=[task(1), failed(2)]))
+
+
+@pytest.mark.parametrize("view", [id for id, _, _ in actions.VIEWS if id != "sql"])
+def test_a_view_is_painted_at_once_as_it_stays(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it has another size than it had, or none yet: the first paint is the last."""
+    first: dict[tuple[str | None, int], str] = {}
+    last: dict[tuple[str | None, int], str] = {}
+    render = Page.render_line
+
+    def rendered(page: Page, y: int) -> Strip:
+        strip = render(page, y)
+        first.setdefault((page.id, y), strip.text)
+        last[page.id, y] = strip.text
+        return strip
+
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        for at, fact in split_story():
+            await mesh.tell(fact, at=at)
+        await until(lambda: len(app.tab.live.tasks) > 2)
+        await shows(app, "3/3 up", pilot=pilot)
+        if view in ("run", "metrics"):  # what they show is asked for first
+            app.action_view(view)
+            await shows(app, "splits;" if view == "run" else "TASKS THAT ENDED", pilot=pilot)
+        app.action_view("sql")
+        await pilot.resize_terminal(140, 44)
+        await shows(app, "tables: samples", pilot=pilot)
+        monkeypatch.setattr(Page, "render_line", rendered)
+        app.action_view(view)
+        await pilot.pause()
+        app.flush()
+        await pilot.pause()
+        assert first == last
+        assert any(text.strip("─ ") for text in first.values())
+
+    play(scene, small_mesh(tasks=[task(51), failed(52)]), settings=Settings(begin="sql"))
 
 
 def test_data_that_is_old_is_told_as_old() -> None:
@@ -337,6 +377,22 @@ def test_a_dead_letter_is_requeued_and_its_command_copied() -> None:
     play(scene, small_mesh(tasks=[failed(5), failed(6), failed(7), task(8)]))
 
 
+def test_a_volatile_task_that_failed_is_no_dead_letter() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "LIVE", pilot=pilot)
+        for no in (80, 90):
+            id = f"{node_id(0)[:8]}-{no}"
+            await mesh.tell(event.Accepted("r", id, 1, ("core.echo",), volatile=no == 90))
+            await mesh.tell(
+                event.Finished((Outcome(id, Status.FAILED, None, Failure("raised", f"why {no}")),))
+            )
+        await pilot.press("3")
+        found = await shows(app, "1 set aside", "why 80", pilot=pilot)
+        assert "why 90" not in found
+
+    play(scene, small_mesh(tasks=[task(8)]))
+
+
 def test_why_a_dead_letter_could_not_be_requeued_is_told() -> None:
     async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
         await shows(app, "LIVE", pilot=pilot)
@@ -363,6 +419,8 @@ def test_what_is_out_of_the_ordinary_is_marked_and_told() -> None:
         await shows(app, "anomaly over: rate is ordinary again", pilot=pilot)
         await pilot.press("escape", "1")
         assert "≉" not in await shows(app, "LIVE", "node-02", pilot=pilot)
+        await pilot.press("question_mark", "end")
+        await shows(app, "≉", "a series is out of its ordinary range", pilot=pilot)
 
     play(scene, small_mesh())
 
@@ -541,7 +599,7 @@ def test_a_flow_step_opens_its_task() -> None:
 def test_charts_tell_anomalies_forecast_and_the_time_before() -> None:
     async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
         await pilot.press("7")
-        await shows(app, "▲ node-01: lag_ms is 400, ordinarily 2", "→ 61 tasks/s ± 2", pilot=pilot)
+        await shows(app, "≉ node-01: lag_ms is 400, ordinarily 2", "→ 61 tasks/s ± 2", pilot=pilot)
         await pilot.press("n", "c")
         await shows(app, "Metrics · 1 h, and the time before", "  before", pilot=pilot)
         await pilot.press("slash", *"memory", "enter")
@@ -622,3 +680,16 @@ def test_the_screen_is_read_whole() -> None:
         assert len(text(app).splitlines()) == 40
 
     play(scene, small_mesh())
+
+
+@pytest.mark.parametrize(
+    ("kind", "left_out"), [(Page, "line"), (Pane, "command"), (Sheet, "lines")]
+)
+def test_a_widget_that_leaves_something_out_is_not_made(kind: type[Any], left_out: str) -> None:
+    def said(*_: object) -> None:
+        return None
+
+    missing: frozenset[str] = kind.__abstractmethods__
+    half: Any = type("Half", (kind,), dict.fromkeys(missing - {left_out}, said))
+    with pytest.raises(TypeError, match=f"'?{left_out}'?$"):
+        half()

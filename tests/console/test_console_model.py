@@ -7,10 +7,10 @@ import tracemalloc
 from dataclasses import replace
 
 import pytest
-from nova_client import Invalid, Outcome, Status, event
+from nova_client import Invalid, Outcome, Status, event, filters
 from nova_client.event import Event
 from nova_client.model import Failure, NodeList, TaskList
-from nova_console.app import filters, flow_lines, form, looks, topology
+from nova_console.app import flow_lines, form, looks, topology
 from nova_console.app import history as history_module
 from nova_console.app.canvas import Canvas, wrap
 from nova_console.app.history import FRAME_EVERY, INPUTS_MAX, History

@@ -17,7 +17,16 @@ from nova_client.model import Capability, Limits, LogLine, Outcome, Param, Statu
 from nova_console.cli import costs as costs_command
 from nova_console.cli import run_models, stats
 from nova_console.cli.output import Output, dollars
-from nova_console.cli.run_models import Asked, Estimate, ModelFlags, budgeted, directed, estimate
+from nova_console.cli.run_models import (
+    Asked,
+    Estimate,
+    ModelFlags,
+    Past,
+    budgeted,
+    directed,
+    estimate,
+    past_of,
+)
 from nova_console.cli.spoken import Spoken
 from support.fake_mesh import ANSWER, FakeMesh, FakeTask, model, node
 
@@ -187,14 +196,55 @@ def test_an_estimate_shows_what_is_unknown(capsys: pytest.CaptureFixture[str]) -
         "low_uusd": None,
         "expected_uusd": None,
         "worst_uusd": None,
+        "answers_known": 1_234,
     }
-    past = Cost("llm.chat", 5, 0, 0, 8_000_000, 1, 0)
+    past = Past(Cost("llm.chat", 5, 0, 0, 8_000_000, 1, 0), missing=("far", "off\x1b[2J"))
     run_models.show_estimate(Output(False), Estimate(None, None, None, (row,)), past)
     said = capsys.readouterr()
     assert "?" in said.out
     assert "1,000" in said.out
+    assert "1,234" in said.out
+    assert "without what these nodes recorded: far, off" in said.err
     assert "\x1b" not in said.out
     assert "so far 4 attempts of llm.chat cost $2.00 on average, in 30d" in said.err
+
+
+def test_an_estimate_is_told_what_all_nodes_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    def script(task: FakeTask) -> None:
+        task.end(ESTIMATED)
+
+    async def run() -> tuple[Past, FakeMesh]:
+        mesh = FakeMesh(script=script)
+        past = await past_of(cast("Metrics", Recorded()), "llm.chat")
+        await estimate(mesh, Asked(CHAT, {"prompt": "?"}, {}, {}), past)
+        return past, mesh
+
+    past, mesh = asyncio.run(run())
+    assert mesh.tasks[0].args["usual"] == {"one": {"count": 4, "output_tokens": 25.0}}
+    assert past.missing == ("far",)
+    assert past.cost
+    assert past.cost.attempts == 4
+
+
+def test_an_estimate_does_without_a_history(capsys: pytest.CaptureFixture[str]) -> None:
+    past = asyncio.run(past_of(cast("Metrics", Recorded(fails=True)), "llm.chat"))
+    run_models.show_estimate(Output(False), Estimate(1, None, 2, ()), past)
+    assert "without what the mesh recorded: nothing is recorded" in capsys.readouterr().err
+
+
+class Recorded:
+    """Two nodes that answer, and one that does not."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self._fails = fails
+
+    async def sql(self, sql: str, *, rows_max: int) -> Table:
+        if self._fails:
+            raise Refused("nothing is recorded", "see storage.metrics_cap_bytes")
+        key = "one" if "SELECT model" in sql else "llm.chat"
+        rows = (("near", key, 1, 10, 40, 5, 0, 0), ("here", key, 3, 30, "60", 15, 0, 0))
+        missing = (Missing("k7q2m9xd", "far", "unavailable", "gone", "wait"),)
+        return Table((), (), rows, (), missing)
 
 
 @pytest.mark.parametrize(

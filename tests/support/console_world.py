@@ -14,6 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nova_client import Event, Invalid, NotFound, Options, Outcome, Status, Unreachable, event
+from nova_client.ended import EndedPage, EndedTask, fields_of
+from nova_client.ended_sql import placed
+from nova_client.filters import Filter
 from nova_client.metrics import (
     Ahead,
     Anomaly,
@@ -108,6 +111,28 @@ def failed(no: int) -> TaskView:
     return task(no, Status.FAILED, failure=why, ended_at=NOW - 10)
 
 
+def past_task(no: int, status: Status = Status.DONE, **changes: Any) -> EndedTask:
+    """One that its owner, node 0, forgot; the lower its number, the older."""
+    ended = EndedTask(
+        id=f"{node_id(0)[:8]}-{no}",
+        owner=node_id(0),
+        status=status,
+        capability="core.echo",
+        phase="run",
+        parent="",
+        node=node_id(1),
+        submitter="",
+        durability="journaled",
+        accepted_at=NOW - 100_000 + no,
+        started_at=NOW - 100_000 + no,
+        ended_at=NOW - 99_999 + no,
+        elapsed_s=1.0,
+        attempts=1,
+        code="timed_out" if status is Status.FAILED else "",
+    )
+    return replace(ended, **changes)
+
+
 CARDS = (
     Capability(
         "core.echo",
@@ -152,6 +177,11 @@ class FakeMesh:
     requeued: list[str] = field(default_factory=list[str])
     resumed: list[str] = field(default_factory=list[str])
     again_of: list[str] = field(default_factory=list[str])
+    #: what its history tells of, and who does not answer for it
+    past: list[EndedTask] = field(default_factory=list[EndedTask])
+    past_missing: tuple[Missing, ...] = ()
+    #: (filter, before) it was asked for
+    recalled: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     submitted: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
     asked: list[tuple[tuple[Status, ...], str]] = field(
         default_factory=list[tuple[tuple[Status, ...], str]]
@@ -196,6 +226,30 @@ class FakeRecords:
         gone = Missing(node_id(9), "node-09", "unavailable", "no answer", "")
         return Table(("node", "capability", "took"), ("VARCHAR",) * 3, rows, ("node-01",), (gone,))
 
+    async def ended(
+        self, wanted: Filter, *, children: bool, limit: int, before: str, names: Mapping[str, str]
+    ) -> EndedPage:
+        mesh = self._client.mesh
+        mesh.recalled.append((wanted.text, before))
+        await self._client.answer()
+        if "oops" in wanted.text:
+            raise Invalid("the filter is too long", "use fewer words")
+        found = [
+            each
+            for each in mesh.past
+            if (children or not each.parent) and wanted.passes(fields_of(each.view(), names))
+        ]
+        found.sort(key=lambda each: each.place, reverse=True)
+        rest = [each for each in found if not before or each.place < placed(before)]
+        more = rest[limit - 1].place.mark if len(rest) > limit else ""
+        return EndedPage(tuple(rest[:limit]), len(found), more, mesh.past_missing)
+
+    async def ends(self, id: str) -> EndedPage:
+        await self._client.answer()
+        mesh = self._client.mesh
+        found = tuple(each for each in mesh.past if each.id == id)
+        return EndedPage(found, len(found), "", mesh.past_missing)
+
     async def top(self) -> Top:
         await self._client.answer()
         odd = Anomaly("lag_ms", NOW, 400.0, 2.0, 12.5)
@@ -223,31 +277,31 @@ class FakeNode:
     """A client of one of its nodes."""
 
     def __init__(self, mesh: FakeMesh, index: int) -> None:
-        self._mesh = mesh
+        self.mesh = mesh
         self._index = index
         self.node = node_id(index)
         self.address = f"127.0.0.1:{7600 + index}"
         self.metrics = FakeRecords(self)
 
     async def answer(self) -> None:
-        await self._mesh.speaks.wait()
-        if self.address in self._mesh.down:
+        await self.mesh.speaks.wait()
+        if self.address in self.mesh.down:
             raise Unreachable(f"no node answers at {self.address}", "start one")
 
     async def nodes(self) -> NodeList:
         await self.answer()
-        views = self._mesh.views.get(self._index, self._mesh.nodes)
+        views = self.mesh.views.get(self._index, self.mesh.nodes)
         return NodeList("lab", tuple(views))
 
     async def status(self) -> NodeStatus:
         await self.answer()
         return NodeStatus(
-            (self._mesh.nodes or [node(0)])[0],
+            (self.mesh.nodes or [node(0)])[0],
             0,
             0,
             0,
             0,
-            len(self._mesh.events),
+            len(self.mesh.events),
             0,
             0,
             0,
@@ -269,16 +323,17 @@ class FakeNode:
         capability: str = "",
         limit: int = 100,
         children: bool = False,
+        journaled: bool = False,
     ) -> TaskList:
         await self.answer()
         wanted = tuple(statuses)
-        self._mesh.asked.append((wanted, capability))
-        found = [t for t in self._mesh.tasks if not wanted or t.status in wanted]
+        self.mesh.asked.append((wanted, capability))
+        found = [t for t in self.mesh.tasks if not wanted or t.status in wanted]
         return TaskList(tuple(found[:limit]), (), len(found))
 
     async def get(self, id: str) -> TaskView:
         await self.answer()
-        for view in self._mesh.tasks:
+        for view in self.mesh.tasks:
             if view.id == id:
                 return view
         raise NotFound(f"no task {id}", "look again")
@@ -292,48 +347,48 @@ class FakeNode:
 
     async def cancel(self, id: str) -> Status:
         await self.answer()
-        self._mesh.cancelled.append(id)
+        self.mesh.cancelled.append(id)
         return Status.CANCELLED
 
     async def requeue_many(self, ids: Iterable[str]) -> tuple[Requeued, ...]:
         await self.answer()
         asked: list[Requeued] = []
         for id in ids:
-            dead = any(t.id == id and t.status is Status.FAILED for t in self._mesh.tasks)
+            dead = any(t.id == id and t.status is Status.FAILED for t in self.mesh.tasks)
             why = None if dead else Failure("not_dead", f"task {id} is no dead letter")
             asked.append(Requeued(id, Status.WAITING if dead else Status.UNKNOWN, why))
         done = tuple(one.id for one in asked if one.failure is None)
-        self._mesh.requeued += done
-        self._mesh.tasks = [
+        self.mesh.requeued += done
+        self.mesh.tasks = [
             task(int(t.id.rpartition("-")[2]), Status.WAITING) if t.id in done else t
-            for t in self._mesh.tasks
+            for t in self.mesh.tasks
         ]
         if done:
-            await self._mesh.tell(event.Requeued(done))
+            await self.mesh.tell(event.Requeued(done))
         return tuple(asked)
 
     async def resume(self) -> bool:
         await self.answer()
-        self._mesh.resumed.append(self.node)
+        self.mesh.resumed.append(self.node)
         return True
 
     async def drain(self, *, stay: bool = False, timeout_s: float = 60.0) -> int:
         assert stay
-        self._mesh.drained.append(self.node)
+        self.mesh.drained.append(self.node)
         return 0
 
     async def submit(
         self, capability: str, args: Mapping[str, Any] | None = None, **options: Any
     ) -> TaskView:
         await self.answer()
-        self._mesh.submitted.append((capability, dict(args or {})))
-        self._mesh.again_of.append(options.get("again_of", ""))
-        made = task(900 + len(self._mesh.submitted), args=dict(args or {}))
-        self._mesh.tasks.insert(0, made)
+        self.mesh.submitted.append((capability, dict(args or {})))
+        self.mesh.again_of.append(options.get("again_of", ""))
+        made = task(900 + len(self.mesh.submitted), args=dict(args or {}))
+        self.mesh.tasks.insert(0, made)
         return made
 
     async def watch(self, from_seq: int = 0) -> AsyncGenerator[Event, None]:
-        mesh, at = self._mesh, max(0, from_seq - 1)
+        mesh, at = self.mesh, max(0, from_seq - 1)
         while True:
             async with mesh.told:
                 while at >= len(mesh.events):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import ClassVar, TypeVar
 
+from nova_client import filters
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Event, Key
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
-from nova_console.app import actions, bars, commands, filters, keys, themes
+from nova_console.app import actions, bars, commands, hangup, keys, themes
 from nova_console.app.bar import Bar
 from nova_console.app.deeds import Deeds
 from nova_console.app.events_pane import EventsPane
@@ -116,10 +116,9 @@ class Console(App[None]):
             self.call_after_refresh(self.desk.obey, self.settings.begin)
         self.app_resume_signal.subscribe(self, self._repaint)  # pyright: ignore[reportUnknownMemberType]
         with suppress(ValueError, NotImplementedError, RuntimeError):  # not the main thread
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGTERM, self.exit)
-            # the terminal is gone: there is nothing to restore, and writing to it might block
-            loop.add_signal_handler(signal.SIGHUP, os._exit, 128 + signal.SIGHUP)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
+            # the loop hears of it all the same; this does not need the loop
+            signal.signal(signal.SIGTERM, hangup.bound)
 
     @property
     def tab(self) -> Tab:

@@ -123,7 +123,7 @@ def trouble(scene: Scene) -> Line:
         return [(f" ✖ {said}", "down"), (f"  again in {left}; r now, o another node", "")]
     if scene.world.missing:
         names = ", ".join(escape_line(scene.world.name(node)) for node in scene.world.missing)
-        return [(f" ▲ did not answer for their tasks: {names}", "suspect")]
+        return [(f" {looks.SUSPECT.glyph} did not answer for their tasks: {names}", "suspect")]
     return []
 
 

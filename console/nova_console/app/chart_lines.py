@@ -60,7 +60,12 @@ def lines(charts: Charts, width: int) -> list[Line]:
         made += _chart(name, series, charts.earlier.get(name), charts.span, width)
     missing = {one.name: one.message for series in charts.series.values() for one in series.missing}
     made += [
-        [(f"▲ {escape_line(name)} did not answer: {escape_line(why)}", "suspect")]
+        [
+            (
+                f"{looks.SUSPECT.glyph} {escape_line(name)} did not answer: {escape_line(why)}",
+                "suspect",
+            )
+        ]
         for name, why in sorted(missing.items())
     ]
     return made
@@ -69,7 +74,7 @@ def lines(charts: Charts, width: int) -> list[Line]:
 def _anomalies(top: Top) -> list[Line]:
     return [
         [
-            (f"▲ {escape_line(node.name)}: {escape_line(odd.series)} ", "suspect"),
+            (f"{looks.ODD} {escape_line(node.name)}: {escape_line(odd.series)} ", "suspect"),
             (f"is {odd.value:.4g}, ordinarily {odd.median:.4g} ({odd.z:+.1f} sigmas)", ""),
         ]
         for node in top.nodes

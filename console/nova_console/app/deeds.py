@@ -9,20 +9,22 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
-from nova_client import Event, NovaError, Status, rights
+from nova_client import Event, NovaError, Status, filters, rights
+from nova_client.filters import Filter
 from nova_client.metrics import Series
 from nova_client.model import Capability, NodeView
 from textual.screen import Screen
 
-from nova_console.app import actions, commands, filters, themes
+from nova_console.app import actions, commands, themes
 from nova_console.app.chart_lines import AHEAD_STEPS, SHOWN, Charts, Span
 from nova_console.app.feed import Feed, Node, Opener
 from nova_console.app.flow_pane import FlowPane
 from nova_console.app.form import Filled
 from nova_console.app.form_sheet import FormSheet
-from nova_console.app.inputs import Listed
+from nova_console.app.inputs import Input, Listed, Unrecalled
 from nova_console.app.metrics_pane import MetricsPane
 from nova_console.app.pane import Pane
+from nova_console.app.recall import Recall
 from nova_console.app.run_pane import RunPane
 from nova_console.app.sheet import Confirm, EventSheet, NodeSheet, Sheet
 from nova_console.app.sql_pane import SqlPane
@@ -119,20 +121,35 @@ class Deeds:
 
     # ------------------------------------------------------------ asking
 
-    def ask_tasks(self, status: str, capability: str) -> None:
-        """Of the whole mesh; they join those that are kept."""
+    def ask_dead(self, capability: str) -> None:
+        """For the dead letters of the whole mesh; they join what is kept."""
         tab = self._stage.tab
-        statuses = [word for word in Status if status and status in word.value]
 
         async def look(client: Node) -> None:
-            exact = capability if "." in capability else ""
             page = await client.list_tasks(
-                statuses=statuses, capability=exact, limit=LISTED_MAX, children=False
+                statuses=[Status.FAILED], capability=capability, limit=LISTED_MAX, journaled=True
             )
             tab.put(Listed(self._stage.clock(), page, of_all=False))
             self._stage.wake()
 
         self._deed(look)
+
+    def recall(self, wanted: Filter, older: bool) -> None:
+        """Tasks that pass the filter, from the nodes' lists and their history; or its next page."""
+        tab = self._stage.tab
+        if tab.replay is not None or tab.paused:
+            return
+
+        def put(given: Input) -> None:
+            tab.put(given)
+            self._stage.wake()
+
+        asked = Recall(tab.live, put, self._stage.clock)
+        asked.begin(wanted, older)
+        self._deed(
+            lambda client: asked.ask(client, wanted, older),
+            lambda why: put(Unrecalled(self._stage.clock(), wanted.text, why)),
+        )
 
     def ask_cards(self) -> None:
         async def look(client: Node) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from nova_client import Event
+from nova_client.filters import Filter
 from textual.app import ComposeResult
 
 from nova_console.app import bars, event_lines
 from nova_console.app.canvas import Line
-from nova_console.app.filters import Filter
 from nova_console.app.lines import Page
 from nova_console.app.model import EVENTS_MAX, World
 from nova_console.app.pane import Pane

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import importlib
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
 
 from nova_client import Client, Event, Invalid, NovaError, Status, Unreachable
+from nova_client.ended import EndedPage
+from nova_client.filters import Filter
 from nova_client.metrics import Series, Table, Top
 from nova_client.model import (
     Capability,
@@ -45,6 +47,10 @@ class Records(Protocol):
     """What the nodes recorded, as a client asks for it."""
 
     async def sql(self, sql: str) -> Table: ...
+    async def ended(
+        self, wanted: Filter, *, children: bool, limit: int, before: str, names: Mapping[str, str]
+    ) -> EndedPage: ...
+    async def ends(self, id: str) -> EndedPage: ...
     async def top(self) -> Top: ...
     async def series(
         self, series: str, *, begin: float = 0.0, end: float = 0.0, ahead: int = 0
@@ -72,6 +78,7 @@ class Node(Protocol):
         capability: str = "",
         limit: int = 100,
         children: bool = False,
+        journaled: bool = False,
     ) -> TaskList: ...
     async def get(self, id: str) -> TaskView: ...
     async def explain(self, id: str) -> Explanation: ...

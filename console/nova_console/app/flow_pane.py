@@ -106,13 +106,17 @@ class FlowPane(Pane):
         head = self.query_one("#flow-head", Still)
         gantt = self.query_one(Chart).show(scene, row)
         if row is None or gantt is None:
-            head.show(bars.plight(scene, "task was split yet", HINT))
+            head.show(lambda _: bars.plight(scene, "task was split yet", HINT))
             return
         head.label(f"Flow of {row.id} · {row.capability} · {row.status.value}")
         now = _moment(scene, row)
-        lines = [*summary(gantt, now), [("", "")], *graph(gantt.plan, head.size.width)]
         others = f"{len(split)} split tasks kept; n and p go through them"
-        head.show([*lines[:6], [(others, "dim")]])
+
+        def make(width: int) -> list[Line]:
+            lines = [*summary(gantt, now), [("", "")], *graph(gantt.plan, width)]
+            return [*lines[:6], [(others, "dim")]]
+
+        head.show(make)
 
     def command(self) -> tuple[str, ...]:
         shown = self._shown()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nova_client import Event
+from nova_client.ended import EndedPage
 from nova_client.model import NodeList, TaskList
 
 
@@ -64,4 +65,37 @@ class Listed:
     of_all: bool
 
 
-Input = Joined | Lost | Looked | Blind | Told | Listed
+@dataclass(frozen=True, slots=True)
+class Recalling:
+    """The history is asked for ended tasks that pass the filter `text`: the newest, or those `before`
+    the end of what it told already."""
+
+    at: float
+    text: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """It answered. `open_total` is how many match that have not ended, 0 when nobody counted."""
+
+    at: float
+    text: str
+    before: str
+    page: EndedPage
+    open_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecalled:
+    """It did not."""
+
+    at: float
+    text: str
+    why: str
+
+
+OfPast = Recalling | Recalled | Unrecalled
+"""What a replay leaves out: it is of the past already."""
+
+Input = Joined | Lost | Looked | Blind | Told | Listed | OfPast

@@ -1,11 +1,14 @@
 """The one widget that panes are made of: lines, drawn only where somebody looks.
 
 A `Page` of any length with a cursor, for tables, tails and charts; without a cursor, for pictures. Its
-source is pure: how many lines there are, and one of them at a width.
+source is pure: how many lines there are, and one of them at a width. What hangs on the size in another way
+is made in `fit`, which comes before anything is drawn at another size.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -18,7 +21,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from nova_console.app import themes
+from nova_console.app.abstract import Abstract
 from nova_console.app.canvas import Line
+
+LIKELY_WIDTH = 80
+"""Of a page that has none yet."""
 
 
 def strip(line: Line, width: int, theme: str, extra: str = "") -> Strip:
@@ -38,7 +45,7 @@ def strip(line: Line, width: int, theme: str, extra: str = "") -> Strip:
     return Strip(segments, width)
 
 
-class Page(ScrollView):
+class Page(ScrollView, metaclass=Abstract):
     """Subclasses say what there is; they call `changed` when it is different."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -73,14 +80,15 @@ class Page(ScrollView):
         self.follows = False
         self._g_pressed = False
         self._label = ("", "")
+        self._fitted = Size()
 
     # ------------------------------------------------------------ what there is
 
-    def count(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def count(self) -> int: ...
 
-    def line(self, index: int, width: int) -> Line:
-        raise NotImplementedError
+    @abstractmethod
+    def line(self, index: int, width: int) -> Line: ...
 
     def head(self, width: int) -> Line | None:
         """Stays on top."""
@@ -89,6 +97,9 @@ class Page(ScrollView):
     def empty(self) -> list[Line]:
         """What to say when there are no lines."""
         return []
+
+    def fit(self) -> None:
+        """It has another size."""
 
     # ------------------------------------------------------------ drawing
 
@@ -122,9 +133,17 @@ class Page(ScrollView):
         return 0 if self.head(80) is None else 1
 
     def on_resize(self, _: Resize) -> None:
+        self._fit()
         self.changed()
 
+    def _fit(self) -> None:
+        size = self.scrollable_content_region.size
+        if size != self._fitted:
+            self._fitted = size
+            self.fit()
+
     def render_line(self, y: int) -> Strip:
+        self._fit()  # a view that comes in sight is drawn before it is told of its size
         width, theme = self.size.width, self.app.theme  # pyright: ignore[reportUnknownMemberType]
         head = self.head(width)
         if head is not None:
@@ -197,15 +216,21 @@ class Page(ScrollView):
 
 
 class Still(Page):
-    """Lines that were made beforehand."""
+    """Lines that are made together, for the width there is."""
 
     def __init__(self, *, id: str | None = None, cursor: bool = False) -> None:
         super().__init__(id=id, cursor=cursor)
+        self._make: Callable[[int], list[Line]] = lambda _: []
         self._lines: list[Line] = []
 
-    def show(self, lines: list[Line]) -> None:
-        before, self._lines = self._lines, lines
-        self.repaint(before, lines)
+    def show(self, make: Callable[[int], list[Line]]) -> None:
+        """Made again when the width is another."""
+        self._make, before = make, self._lines
+        self.fit()
+        self.repaint(before, self._lines)
+
+    def fit(self) -> None:
+        self._lines = self._make(self.scrollable_content_region.width or LIKELY_WIDTH)
 
     def count(self) -> int:
         return len(self._lines)

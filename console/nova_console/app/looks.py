@@ -44,7 +44,7 @@ STEP_STYLES = {
 }
 
 ODD = "≉"
-"""Beside a node with a series that is out of its ordinary range."""
+"""A series of a node is out of its ordinary range: beside the node, and before what tells of it."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
 

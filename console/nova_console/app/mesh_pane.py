@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.events import Resize
 
 from nova_console.app import keys
-from nova_console.app.canvas import wrap
+from nova_console.app.canvas import Line, wrap
 from nova_console.app.flow_pane import Chart
 from nova_console.app.lines import Page, Still
 from nova_console.app.node_lines import node_lines
@@ -63,10 +63,12 @@ class MeshPane(Pane):
         assert self._scene is not None
         detail = self.query_one("#node", Still)
         view = self._scene.world.nodes.get(self.selected)
-        width = detail.scrollable_content_region.width
         world, now = self._scene.world, self._scene.now
-        lines = node_lines(world, view, now, width) if view else []
-        detail.show(wrap(lines, width))
+
+        def make(width: int) -> list[Line]:
+            return wrap(node_lines(world, view, now, width), width) if view else []
+
+        detail.show(make)
 
     @property
     def selected(self) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from nova_client.filters import Filter
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from nova_console.app import bars, chart_lines, keys
 from nova_console.app.chart_lines import Charts, Span
-from nova_console.app.filters import Filter
 from nova_console.app.lines import Still
 from nova_console.app.pane import Pane
 from nova_console.app.tab import Scene
@@ -41,7 +41,7 @@ class MetricsPane(Pane):
         before = ", and the time before" if self._before else ""
         asked = f"/ {self.filter.text}" if self.filter else ""
         page.label(f"Metrics · {RANGES[self._range][0]}{before}", asked)
-        page.show(self._lines(scene, page.scrollable_content_region.width))
+        page.show(lambda width: self._lines(scene, width))
 
     def _lines(self, scene: Scene, width: int) -> list[chart_lines.Line]:
         if self._error:

@@ -15,7 +15,19 @@ from nova_client import Event, Status, event
 from nova_client.model import NodeView, task_id
 
 from nova_console.app import task_row
-from nova_console.app.inputs import Blind, Input, Joined, Listed, Looked, Lost, Told
+from nova_console.app.inputs import (
+    Blind,
+    Input,
+    Joined,
+    Listed,
+    Looked,
+    Lost,
+    Recalled,
+    Recalling,
+    Told,
+    Unrecalled,
+)
+from nova_console.app.past import Past
 from nova_console.app.task_row import Growth, TaskRow
 
 TASKS_MAX = 20_000
@@ -74,6 +86,8 @@ class World:
         self.ends: Counter[Status] = Counter()
         self.tasks_total = 0
         self.tasks_listed = False
+        #: beside the tasks: what the history told of others
+        self.past = Past()
         self.missing: tuple[str, ...] = ()
         #: by node id: its series that are out of their ordinary range
         self.odd: dict[str, tuple[event.Anomaly, ...]] = {}
@@ -114,6 +128,9 @@ class World:
                 self._tell(given.event)
             case Listed():
                 self._list(given)
+            case Recalling() | Recalled() | Unrecalled():
+                self.past = self.past.take(given)
+                self.tasks_turn += 1
 
     # ------------------------------------------------------------ nodes
 
@@ -188,8 +205,7 @@ class World:
                 return
             case event.Requeued(tasks=ids):
                 for id in ids:
-                    if id in self.tasks:
-                        self.tasks[id] = task_row.requeued(self.tasks[id])
+                    self._requeue(id)
             case event.PeerChanged():
                 self._peer(owner, fact)
                 return
@@ -198,13 +214,22 @@ class World:
                 return
         self.tasks_turn += 1
 
+    def _requeue(self, id: str) -> None:
+        row = self.tasks.get(id) or self.past.rows.get(id)
+        if row is not None:
+            self.tasks[id] = task_row.requeued(row)
+        if id in self.past.rows:
+            self.past = self.past.without(id)
+
     def _accept(self, owner: str, at: float, fact: event.Accepted) -> None:
         first = number(fact.first)
         capability = "|".join(fact.capabilities)
         for no in range(first, first + min(fact.count, TASKS_MAX)):
             id = task_id(owner, no)
             if id not in self.tasks:
-                self.tasks[id] = TaskRow(id, owner, capability, Status.WAITING, at)
+                self.tasks[id] = TaskRow(
+                    id, owner, capability, Status.WAITING, at, volatile=fact.volatile
+                )
                 self.tasks_total += 1
         self._bound_tasks()
 

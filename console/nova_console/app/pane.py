@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol, cast
 
 from nova_client import Event
+from nova_client.filters import Filter
 from nova_client.model import Capability
 from textual.containers import Container
 
+from nova_console.app.abstract import Abstract
 from nova_console.app.chart_lines import Span
-from nova_console.app.filters import Filter
 from nova_console.app.lines import Page
 from nova_console.app.tab import Scene
 
@@ -28,7 +30,8 @@ class Desk(Protocol):
     def ask_resume(self, node: str) -> None: ...
     def ask_requeue(self, ids: Sequence[str]) -> None: ...
     def ask_cancel(self, id: str) -> None: ...
-    def ask_tasks(self, status: str, capability: str) -> None: ...
+    def ask_dead(self, capability: str) -> None: ...
+    def recall(self, wanted: Filter, older: bool) -> None: ...
     def ask_charts(self, span: Span) -> None: ...
     def ask_sql(self, query: str) -> None: ...
     def say(self, text: str) -> None: ...
@@ -39,7 +42,7 @@ class HasDesk(Protocol):
     def desk(self) -> Desk: ...
 
 
-class Pane(Container):
+class Pane(Container, metaclass=Abstract):
     """One view. `show` is called when the picture changed and the view is in sight."""
 
     DEFAULT_CSS = "Pane { height: 1fr; }"
@@ -52,12 +55,12 @@ class Pane(Container):
     def desk(self) -> Desk:
         return cast("HasDesk", self.app).desk  # pyright: ignore[reportUnknownMemberType]
 
-    def show(self, scene: Scene) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def show(self, scene: Scene) -> None: ...
 
+    @abstractmethod
     def command(self) -> tuple[str, ...]:
         """The words of the `nova` command that shows what is selected, or the view."""
-        raise NotImplementedError
 
     def apply_filter(self, wanted: Filter, *, final: bool) -> None:
         """While it is typed, and once more when it stands."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from nova_client.filters import Filter
 from textual.binding import Binding, BindingType
-from textual.events import Click, Resize
+from textual.events import Click
 
 from nova_console.app import bars, looks
 from nova_console.app.canvas import Line
-from nova_console.app.filters import Filter
 from nova_console.app.lines import Page
 from nova_console.app.tab import Scene
 from nova_console.app.topology import Sight, draw, order, spot
@@ -42,10 +42,13 @@ class Picture(Page):
         dense = f" · dense: {len(nodes)} nodes, links hidden" if sight.dense else ""
         legend = " ".join(f"{look.glyph} {look.word}" for look in looks.NODE_LOOKS)
         self.label(f"Topology{dense}", f"{legend} ╌ lost")
-        before, self._lines = self._lines, []
-        if nodes and sight.width and sight.height:
-            self._lines = draw(sight)
+        before = self._lines
+        self._draw(sight)
         self.repaint(before, self._lines)
+
+    def _draw(self, sight: Sight) -> None:
+        there = sight.world.nodes and sight.width and sight.height
+        self._lines = draw(sight) if there else []
 
     def _sight(self) -> Sight:
         assert self._scene is not None
@@ -60,9 +63,9 @@ class Picture(Page):
             self._filter,
         )
 
-    def on_resize(self, _: Resize) -> None:
+    def fit(self) -> None:
         if self._scene is not None:
-            self.show(self._scene, self._filter)
+            self._draw(self._sight())
 
     def count(self) -> int:
         return len(self._lines)

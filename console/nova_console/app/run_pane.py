@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from nova_client.filters import Filter
 from nova_client.model import Capability
 from textual.app import ComposeResult
 
 from nova_console.app import bars
 from nova_console.app.canvas import Line
-from nova_console.app.filters import Filter
 from nova_console.app.lines import Page
 from nova_console.app.pane import Pane
 from nova_console.app.tab import Scene

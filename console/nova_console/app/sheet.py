@@ -3,6 +3,7 @@ before something that cannot be taken back."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -12,7 +13,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen, Screen
 
-from nova_console.app import actions, event_lines
+from nova_console.app import actions, event_lines, looks
+from nova_console.app.abstract import Abstract
 from nova_console.app.bar import Bar
 from nova_console.app.canvas import Line, wrap
 from nova_console.app.lines import Still
@@ -21,7 +23,7 @@ from nova_console.app.tab import Scene
 from nova_console.cli.output import escape_line
 
 
-class Sheet(Screen[None]):
+class Sheet(Screen[None], metaclass=Abstract):
     """A page that fills the screen; `words` are of the `nova` command that tells the same."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Back", show=False)]
@@ -45,14 +47,13 @@ class Sheet(Screen[None]):
             foot += [(f" {key} ", "key"), (f"{text} ", "")]
         self.query_one("#sheet-foot", Bar).show(foot)
 
-    def lines(self, scene: Scene, width: int) -> list[Line]:
-        raise NotImplementedError
+    @abstractmethod
+    def lines(self, scene: Scene, width: int) -> list[Line]: ...
 
     def show(self, scene: Scene) -> None:
         """When the picture changed."""
         for page in self.query("#sheet-page").results(Still):  # none before it is mounted
-            width = page.scrollable_content_region.width or 80
-            page.show(wrap(self.lines(scene, width), width))
+            page.show(lambda width: wrap(self.lines(scene, width), width))
 
     def do(self, what: str) -> None:
         act = getattr(self, f"do_{what}", None)
@@ -104,6 +105,13 @@ class HelpSheet(Sheet):
             for action in own:
                 key = actions.key_text(self._keymap.get(action.id, action.key))
                 lines.append([*_key_line(key, action.text), (f"  :{action.id}", "dim")])
+        lines += [[("", "")], [("SIGNS", "head")]]
+        lines += [
+            [(f"  {look.glyph:<22}", look.style), (look.word, "")] for look in looks.NODE_LOOKS
+        ]
+        lines += [
+            [(f"  {looks.ODD:<22}", "suspect"), ("a series is out of its ordinary range", "")]
+        ]
         lines += [[("", "")], [("FILTERS", "head")]]
         lines += [
             _key_line("/word", "lines with the word; several words must all occur"),
@@ -147,7 +155,7 @@ class Confirm(ModalScreen[bool]):
         answers: Line = []
         for key, text in (("y", "yes"), ("n", "no"), ("c", "copy")):
             answers += [(f" {key} ", "key"), (f"{text}  ", "")]
-        page.show([*lines, answers])
+        page.show(lambda _: [*lines, answers])
         page.focus()
 
     def action_copy(self) -> None:

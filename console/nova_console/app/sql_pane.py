@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from nova_client.filters import Filter
 from nova_client.metrics import Table
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,7 +12,6 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from nova_console.app.canvas import Line
-from nova_console.app.filters import Filter
 from nova_console.app.lines import Page
 from nova_console.app.pane import Pane
 from nova_console.app.tab import Scene

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from nova_console.app.history import History
-from nova_console.app.inputs import Input
+from nova_console.app.inputs import Input, OfPast
 from nova_console.app.layout import Place, settle
 from nova_console.app.model import World
 from nova_console.app.replay import Replay
@@ -44,7 +44,8 @@ class Tab:
 
     def put(self, given: Input) -> None:
         self.live.take(given)
-        self.history.add(given)
+        if not isinstance(given, OfPast):
+            self.history.add(given)
 
     def scene(self, now: float) -> Scene:
         if self.replay is not None:

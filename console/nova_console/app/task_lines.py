@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nova_client import BlobRef, Event, event
+from nova_client.filters import task_fields
 from nova_client.model import Explanation, LogLine, TaskView
 
 from nova_console.app import looks
@@ -25,14 +26,17 @@ SORTS = ("newest", "status", "capability", "node", "longest")
 
 def fields(world: World, row: TaskRow) -> dict[str, str]:
     """What a filter can ask of a task."""
-    return {
-        "id": row.id,
-        "status": row.status.value,
-        "cap": row.capability,
-        "node": world.name(row.node) if row.node else "",
-        "why": row.why,
-        "phase": row.phase,
-    }
+    view = world.nodes.get(row.node)
+    return task_fields(
+        id=row.id,
+        status=row.status.value,
+        capability=row.capability,
+        phase=row.phase,
+        node=row.node,
+        name=view.name if view else "",
+        code=row.code,
+        why=row.why,
+    )
 
 
 def took_s(row: TaskRow, now: float) -> float:
@@ -121,6 +125,17 @@ def page(
     lines += _section("output", written or [[("nothing written yet", "dim")]])
     lines += _section("explain", _explained(explanation))
     return lines + _section("events", _events(world, view))
+
+
+def past_page(world: World, view: TaskView, now: float, width: int) -> list[Line]:
+    """All that the history knows of a task that its owner forgot."""
+    gone = "no longer kept: its owner forgot this task, and the history has no "
+    lines = _facts(world, view, now)
+    lines += _section("attempts", _attempts(world, view, now, width))
+    if view.failure is not None:
+        code = escape_line(view.failure.code)
+        lines += _section("why", [[(code, "down"), (" (docs/errors.md)", "dim")]])
+    return lines + _section("arguments, result, output", [[(f"{gone}more of it", "suspect")]])
 
 
 def _section(title: str, lines: list[Line]) -> list[Line]:

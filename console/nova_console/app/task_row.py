@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nova_client import Outcome, Status
+from nova_client.ended import EndedTask
 from nova_client.model import TaskView
 
 ENDED = frozenset({Status.DONE, Status.FAILED, Status.CANCELLED})
@@ -35,6 +36,8 @@ class TaskRow:
     started_at: float = 0.0
     ended_at: float = 0.0
     attempt: int = 0
+    #: how it failed: of docs/errors.md, and as a person is told
+    code: str = ""
     why: str = ""
     grown: tuple[Growth, ...] = ()
     children: int = 0
@@ -50,7 +53,13 @@ class TaskRow:
 
 def assigned(row: TaskRow, node: str, at: float) -> TaskRow:
     return replace(
-        row, status=Status.RUNNING, node=node, started_at=at, attempt=row.attempt + 1, why=""
+        row,
+        status=Status.RUNNING,
+        node=node,
+        started_at=at,
+        attempt=row.attempt + 1,
+        code="",
+        why="",
     )
 
 
@@ -60,7 +69,8 @@ def retried(row: TaskRow, outcome: Outcome) -> TaskRow:
         status=Status.BACKOFF,
         node=outcome.node or row.node,
         attempt=outcome.attempt,
-        why=_why(outcome),
+        code=outcome.failure.code if outcome.failure else "",
+        why=outcome.failure.message if outcome.failure else "",
     )
 
 
@@ -73,7 +83,8 @@ def finished(row: TaskRow, outcome: Outcome, at: float) -> TaskRow:
         started_at=(row.started_at if row.grown else 0.0) or outcome.started_at or row.started_at,
         ended_at=at,
         attempt=outcome.attempt or row.attempt,
-        why=_why(outcome),
+        code=outcome.failure.code if outcome.failure else "",
+        why=outcome.failure.message if outcome.failure else "",
     )
 
 
@@ -85,6 +96,7 @@ def requeued(row: TaskRow) -> TaskRow:
         node="",
         started_at=0.0,
         ended_at=0.0,
+        code="",
         why="",
         grown=(),
         children=0,
@@ -124,6 +136,7 @@ def listed(row: TaskRow | None, view: TaskView) -> TaskRow:
         started_at=last.started_at if last else 0.0,
         ended_at=view.ended_at,
         attempt=last.attempt if last else 0,
+        code=view.failure.code if view.failure else "",
         why=view.failure.message if view.failure else "",
         children=view.children_total,
         children_done=view.children_done,
@@ -144,5 +157,21 @@ def listed(row: TaskRow | None, view: TaskView) -> TaskRow:
     )
 
 
-def _why(outcome: Outcome) -> str:
-    return outcome.failure.message if outcome.failure else ""
+def recalled(task: EndedTask) -> TaskRow:
+    """The history told of it: no message, only the code."""
+    return TaskRow(
+        id=task.id,
+        owner=task.owner,
+        capability=task.capability,
+        status=task.status,
+        accepted_at=task.accepted_at,
+        parent=task.parent,
+        phase=task.phase,
+        node=task.node,
+        started_at=task.started_at,
+        ended_at=task.ended_at,
+        attempt=task.attempts,
+        code=task.code,
+        why=task.code,
+        volatile=task.durability == "volatile",
+    )

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
 
-from nova_client import NovaError
+from nova_client import NotFound, NovaError
 from nova_client.model import Explanation, LogLine, TaskView
 
 from nova_console.app import task_lines
@@ -39,6 +39,8 @@ class TaskSheet(Sheet):
         self._view: TaskView | None = None
         self._explanation: Explanation | None = None
         self._error = ""
+        #: only the history knows it
+        self._is_past = False
         self._output: deque[LogLine] = deque(maxlen=OUTPUT_MAX)
 
     def on_mount(self) -> None:
@@ -53,13 +55,30 @@ class TaskSheet(Sheet):
                 if client is not None:
                     self._view = await client.get(self._id)
                     self._explanation = await client.explain(self._id)
-                    self._error = ""
+                    self._error, self._is_past = "", False
+            except NotFound as error:
+                await self._recall(client, error)
             except NovaError as error:
                 self._error = f"{error.message}; {error.fix}"
             self._changed()
             if self._view is not None and self._view.status in ENDED and not self._error:
                 return
             await asyncio.sleep(ASK_EVERY_S)
+
+    async def _recall(self, client: Node | None, error: NovaError) -> None:
+        """Its owner does not know it: perhaps the history does."""
+        self._error = f"{error.message}; {error.fix}"
+        if client is None:
+            return
+        try:
+            page = await client.metrics.ends(self._id)
+        except NovaError as unasked:
+            self._error += f"; and the history: {unasked.message}"
+            return
+        if page.tasks:
+            self._view, self._is_past, self._error = page.tasks[0].view(), True, ""
+        for one in page.missing:
+            self._error += f"; no answer from the history of {one.name}: {one.message}"
 
     async def _listen(self) -> None:
         client = self._client()
@@ -82,6 +101,8 @@ class TaskSheet(Sheet):
         if self._view is None:
             return said or [[("… asking", "dim")]]
         now = scene.world.heard_at if scene.mode == "REPLAY" else scene.now
+        if self._is_past:
+            return said + task_lines.past_page(scene.world, self._view, now, width)
         return said + task_lines.page(
             scene.world, self._view, self._explanation, list(self._output), now, width
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nova_client.filters import Filter
 from nova_client.model import NodeView
 
 from nova_console.app import looks
 from nova_console.app.canvas import Canvas, Line
-from nova_console.app.filters import Filter
 from nova_console.app.layout import Place
 from nova_console.app.links import Link, links
 from nova_console.app.model import Move, World, load

@@ -100,8 +100,9 @@ def command(
 def run_app(nodes: tuple[str, ...]) -> int:
     """The console itself, here; its exit code. Raises NovaError."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its core would write on the screen
-    from nova_console.app import sweep
+    from nova_console.app import hangup, sweep
 
+    hangup.begin()
     sweep.begin()
     from nova_console.app import actions, settings, themes  # loads Textual
     from nova_console.app.app import Console

@@ -42,7 +42,7 @@ async def command(
         return
     if all_:
         found = await client.list_tasks(
-            statuses=[Status.FAILED], capability=capability, limit=_ALL_AT_ONCE
+            statuses=[Status.FAILED], capability=capability, limit=_ALL_AT_ONCE, journaled=True
         )
         ids = tuple(view.id for view in found.tasks)
         if found.total > len(ids):

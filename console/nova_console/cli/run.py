@@ -21,8 +21,8 @@ from nova_console.cli.run_models import (
     budgeted,
     directed,
     estimate,
-    history,
     model_options,
+    past_of,
     show_estimate,
 )
 from nova_console.cli.spoken import Spoken
@@ -95,8 +95,8 @@ async def command(
         options["labels"] = _has_image(str(given["image"])) | _pairs("--label", labels)
     asked = await directed(client, Asked(card, given, bound, options), flags)
     if flags.estimate:
-        past = await history(client.metrics, card.name)
-        show_estimate(out, await estimate(client, asked), past)
+        past = await past_of(client.metrics, card.name)
+        show_estimate(out, await estimate(client, asked, past), past)
         return
     if flags.budget_usd is not None:
         asked = await budgeted(client, asked, flags.budget_usd)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 from nova_client import NovaError, Refused
-from nova_client.costs import Cost, costs
+from nova_client.costs import Answers, Cost, answers, costs
 from nova_client.metrics import Metrics
 from nova_client.model import Capability, InputSource, SubmitOptions
 from nova_client.models import LOCAL_LABEL, Needs, choose, offers
@@ -25,6 +26,10 @@ ASKS_A_MODEL = (CHAT, EMBED)
 """They run where the model is; others ask for prompts of their own, wherever they run."""
 
 HISTORY_S = 30 * 86_400.0
+_TITLES = (
+    *("MODEL", "WHERE", "TOKENS IN", "TOKENS OUT AT MOST"),
+    *("LOW", "EXPECTED", "BY ANSWERS", "WORST"),
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -145,12 +150,29 @@ class Estimate:
     models: tuple[Mapping[str, Any], ...]
 
 
-async def estimate(mesh: Mesh, asked: Asked) -> Estimate:
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the nodes of this mesh recorded of late."""
+
+    #: of attempts of the capability that is asked about; None: there were none
+    cost: Cost | None = None
+    #: by model
+    answers: Mapping[str, Answers] = field(default_factory=dict[str, Answers])
+    #: names of nodes that did not tell theirs
+    missing: tuple[str, ...] = ()
+    #: why nobody did
+    failure: str = ""
+
+
+async def estimate(mesh: Mesh, asked: Asked, past: Past | None = None) -> Estimate:
     """What the call would cost: asks the mesh, but no model. Raises click.UsageError."""
     call = _prompts(asked)
+    args = dict(call.args)
+    if past is not None and past.answers:
+        args["usual"] = {name: asdict(each) for name, each in past.answers.items()}
     task = await mesh.submit(
         ESTIMATE,
-        call.args,
+        args,
         inputs=call.inputs,
         durability="volatile",
         labels=call.options.get("labels", {}),
@@ -183,22 +205,26 @@ def _prompts(asked: Asked) -> Asked:
     return replace(asked, args=args)
 
 
-async def history(metrics: Metrics, capability: str) -> Cost | None:
-    """What its attempts cost in this mesh of late; None where nobody knows."""
+async def past_of(metrics: Metrics, capability: str) -> Past:
+    """Of all nodes that answer. Never raises: an estimate can do without."""
     now = time.time()
+    begin = now - HISTORY_S
     try:
-        found = await costs(metrics, "capability", now - HISTORY_S, now)
-    except NovaError:
-        return None
-    return next((row for row in found.rows if row.key == capability), None)
+        spent, (known, untold) = await asyncio.gather(
+            costs(metrics, "capability", begin, now), answers(metrics, begin, now)
+        )
+    except NovaError as error:
+        return Past(failure=error.message)
+    missing = {one.node: one.name or one.node for one in (*spent.missing, *untold)}
+    cost = next((row for row in spent.rows if row.key == capability), None)
+    return Past(cost, known, tuple(sorted(missing.values())))
 
 
-def show_estimate(out: Output, found: Estimate, past: Cost | None) -> None:
+def show_estimate(out: Output, found: Estimate, past: Past) -> None:
     if out.as_json:
-        plain = {field.name: getattr(found, field.name) for field in fields(found)}
-        out.json({**plain, "history": past})
+        plain = {each.name: getattr(found, each.name) for each in fields(found)}
+        out.json({**plain, "history": past.cost, "missing": past.missing, "why": past.failure})
         return
-    titles = ("MODEL", "WHERE", "TOKENS IN", "TOKENS OUT AT MOST", "LOW", "EXPECTED", "WORST")
     rows = [
         (
             each["model"],
@@ -207,19 +233,25 @@ def show_estimate(out: Output, found: Estimate, past: Cost | None) -> None:
             f"{each['output_tokens_max']:,}",
             dollars(each["low_uusd"]),
             dollars(each["expected_uusd"]),
+            f"{each['answers_known']:,}",
             dollars(each["worst_uusd"]),
         )
         for each in found.models
     ]
-    total = (dollars(found.low_uusd), dollars(found.expected_uusd), dollars(found.worst_uusd))
-    out.table(titles, [*rows, ("any of them", "", "", "", *total)])
+    low, expected, worst = map(dollars, (found.low_uusd, found.expected_uusd, found.worst_uusd))
+    out.table(_TITLES, [*rows, ("any of them", "", "", "", low, expected, "", worst)])
     if found.expected_uusd is None and found.worst_uusd is not None:
-        out.note("what to expect is known once the model has answered here")
-    if past is not None and (priced := past.attempts - past.unpriced):
+        out.note("what to expect is known once the model has answered")
+    cost = past.cost
+    if cost is not None and (priced := cost.attempts - cost.unpriced):
         out.note(
-            f"so far {priced:,} attempts of {past.key} cost {dollars(past.spent_uusd / priced)}"
+            f"so far {priced:,} attempts of {cost.key} cost {dollars(cost.spent_uusd / priced)}"
             f" on average, in {span(HISTORY_S)}"
         )
+    if past.missing:
+        out.note(f"without what these nodes recorded: {', '.join(past.missing)}; see `nova nodes`")
+    if past.failure:
+        out.note(f"without what the mesh recorded: {past.failure}")
 
 
 async def budgeted(mesh: Mesh, asked: Asked, budget_usd: float) -> Asked:
