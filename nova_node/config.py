@@ -79,7 +79,7 @@ class WorkConfig:
     #: what capabilities that wait may ask for
     uses: Uses
     #: settings that capabilities may ask for
-    told: Mapping[str, object]
+    told: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,25 @@ import asyncio
 import logging
 import os
 import platform
+import random
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import psutil
 
 from nova_node.adapters.executor_both import BothExecutor
+from nova_node.adapters.worker_process import NO_SETTINGS
 from nova_node.config import WorkConfig
 from nova_node.core.model import Capability, Card, Model
 from nova_node.models.measured import Row
+from nova_node.models.nearby import MODULES, Nearby
 
 log = logging.getLogger("nova.node")
 
 ASK_AGAIN_S = (5.0, 60.0)
 MEASURED_EVERY_S = 60.0
+LOOK_SPREAD, LOOK_MIN_S = (0.8, 1.2), 0.1
 
 Publish = Callable[[Card], None]
 
@@ -33,10 +37,16 @@ class Describing:
         #: by model, ttft_ms and tokens_per_s
         self._measured: dict[str, tuple[float, float]] = {}
         self._news = asyncio.Event()
+        self._asking = asyncio.Lock()
+        told = work.told
+        self._nearby = Nearby(told["models.use"], told["models.discover"])
 
-    async def describe(self) -> Card:
+    async def describe(
+        self, changed: Collection[str] = (), settings: Mapping[str, object] = NO_SETTINGS
+    ) -> Card:
         """Asks a worker process anew. What was not warned of before is logged."""
-        found, warnings = await self._executor.describe()
+        async with self._asking:
+            found, warnings = await self._executor.describe(changed, settings)
         for warning in warnings:
             if warning not in self._warnings:
                 log.warning("%s", warning)
@@ -55,6 +65,28 @@ class Describing:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, ASK_AGAIN_S[1])
             publish(await self.describe())
+
+    async def follow_servers(self, publish: Publish) -> None:
+        """Model servers on this machine come and go, and get other models."""
+        nearby, every_s = self._nearby, self._work.told["models.look_s"]
+        if not every_s or not self._work.places or nearby.is_idle:
+            return
+        # it was described by what the worker process saw
+        known = not any(model.local for model in self._executor.models)
+        while True:
+            await asyncio.sleep(max(every_s, LOOK_MIN_S) * random.uniform(*LOOK_SPREAD))
+            changed = await nearby.look()
+            if known and not changed:
+                continue
+            known = False
+            try:
+                publish(await self.describe(MODULES, nearby.told))
+            except OSError as error:
+                log.warning("models of this machine cannot be told for now: %s", error)
+                continue
+            known = True
+            local = [model.name for model in self._executor.models if model.local]
+            log.info("models on this machine: %s", ", ".join(local) or "none")
 
     async def follow_models(self, publish: Publish) -> None:
         """New figures at once, and then for a while no more."""

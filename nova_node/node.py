@@ -276,6 +276,7 @@ class Node:
             await record(stack, self._recorder, self._config.metrics, me.name)
         self._duties.start(me, self._config.discovery, self._listen, join_port)
         self._duties.spawn(self._describing.ask_again(self._publish))
+        self._duties.spawn(self._describing.follow_servers(self._publish))
         self._duties.spawn(self._describing.follow_models(self._publish))
         if belonging is not None:
             alive = self._runtime.membership.alive

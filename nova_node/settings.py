@@ -171,6 +171,12 @@ SETTINGS = (
         "find Ollama, llama.cpp and vLLM on this machine's usual ports",
     ),
     Setting(
+        "models.look_s",
+        readers.seconds(0, 3_600),
+        _constant(5.0),
+        "seconds between looks for model servers on this machine; 0: only as the node starts",
+    ),
+    Setting(
         "models.timeout_s",
         readers.seconds(0.1, 3_600),
         _constant(120.0),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from nova_node.adapters.executor_host import HostExecutor
 from nova_node.adapters.executor_process import ProcessExecutor
+from nova_node.adapters.worker_process import NO_SETTINGS
 from nova_node.core.model import Attempt, Capability, Failure, Model
 from nova_node.metrics.pools import Pools
 from nova_node.ports import NO_SECRETS, Post
@@ -38,9 +39,11 @@ class BothExecutor:
         await self._processes.start(slots, post)
         await self._host.start(self._places, post, slots)
 
-    async def describe(self) -> tuple[list[Capability], list[str]]:
-        """Without what waits, where its owner wants no places."""
-        found, warnings = await self._processes.describe()
+    async def describe(
+        self, changed: Collection[str] = (), settings: Mapping[str, object] = NO_SETTINGS
+    ) -> tuple[list[Capability], list[str]]:
+        """As ProcessExecutor's, without what waits where its owner wants no places."""
+        found, warnings = await self._processes.describe(changed, settings)
         return [card for card in found if self._places or not card.waits], warnings
 
     def run(

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import psutil
 
@@ -98,9 +98,13 @@ class ProcessExecutor:
         found = [model for each in self._described.models.values() for model in each]
         return list({model.name: model for model in reversed(found)}.values())[::-1]
 
-    async def describe(self) -> tuple[list[Capability], list[str]]:
+    async def describe(
+        self, changed: Collection[str] = (), settings: Mapping[str, object] = NO_SETTINGS
+    ) -> tuple[list[Capability], list[str]]:
+        """`changed` are modules to ask again, `settings` what is known by now."""
         self.results.make_folder()
-        self._described = described = await describe(self.setup, self._described)
+        self.setup = self.setup._replace(settings={**self.setup.settings, **settings})
+        self._described = described = await describe(self.setup, self._described, changed)
         self.catalogue.fill(described.found)
         cards = [card for _, card in described.found]
         self.pools.know(label for card in cards for label, _ in card.labels)

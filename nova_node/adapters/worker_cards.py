@@ -6,7 +6,7 @@ Rule: a module that does not load, hangs or ends the process costs a warning, ne
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -68,9 +68,12 @@ class Described(NamedTuple):
 NOTHING = Described([], [], frozenset(), {}, {})
 
 
-async def describe(setup: Setup, before: Described = NOTHING) -> Described:
-    """All that there is; of what was described before, only what was withheld is asked again."""
-    survey = _Survey(before)
+async def describe(
+    setup: Setup, before: Described = NOTHING, changed: Collection[str] = ()
+) -> Described:
+    """All that there is; of what was described before, only what was withheld and the modules that may
+    have changed are asked again."""
+    survey = _Survey(before, changed)
     while not survey.complete:
         survey.changed = asyncio.Event()
         process = WorkerProcess(survey.frames, lambda key, fd, data: True)
@@ -83,13 +86,13 @@ async def describe(setup: Setup, before: Described = NOTHING) -> Described:
 
 
 class _Survey:
-    def __init__(self, before: Described) -> None:
-        self._again = again = before.withheld
+    def __init__(self, before: Described, changed: Collection[str]) -> None:
+        self._again = again = {*before.withheld, *changed}
         self.found = [(module, card) for module, card in before.found if module not in again]
-        told = set(chain.from_iterable(again.values()))
+        told = set(chain.from_iterable(before.withheld.values()))
         self.warnings = [warning for warning in before.warnings if warning not in told]
         self.withheld: dict[str, list[str]] = {}
-        self.seen = set(before.modules - again.keys())
+        self.seen = set(before.modules - again)
         self.models = {m: found for m, found in before.models.items() if m not in again}
         self.complete = False
         self.changed = asyncio.Event()

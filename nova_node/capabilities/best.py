@@ -23,6 +23,7 @@ async def best(
     max_tokens: Annotated[int, "of one answer"] = 1024,
     temperature: float = 0.8,
     seed: Annotated[int, "of the first answer"] = 0,
+    fresh: Annotated[bool, "whether no ballot that was cast before will do, either"] = False,
 ) -> dict[str, Any]:
     """Asks for several answers at once and has the best one chosen.
 
@@ -39,5 +40,7 @@ async def best(
         raise BadArgument(f"k is {k}", f"give 2 to {K_MAX}; llm.chat gives one answer")
     if not judge.strip():
         raise BadArgument("there is no judge", 'name a model, or "vote"')
-    contest = Contest(prompt, system, k, judge, max_tokens, temperature, seed, allowance_uusd())
+    contest = Contest(
+        prompt, system, k, judge, max_tokens, temperature, seed, fresh, allowance_uusd()
+    )
     return await work(contest, route_of(model, models, local_only))

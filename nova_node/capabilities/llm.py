@@ -139,12 +139,14 @@ async def estimate(
     images: Annotated[Files, "pictures that belong to the prompt"] = NO_FILES,
     max_tokens: MaxTokens = 1024,
     prompts: Annotated[int, "how many such prompts"] = 1,
+    usual: Annotated[object, "of answers so far: {MODEL: {count, output_tokens}}"] = None,
 ) -> dict[str, Any]:
     """Says what prompts would cost, and asks no model.
 
     Returns low, expected and worst in millionths of a US dollar, for each model of this node that could
-    be asked; null where the price is unknown."""
-    from nova_node.models.estimate import row, total
+    be asked; null where the price is unknown. What is expected rests on `answers_known` answers: those of
+    `usual`, or of this node since it began if they are more."""
+    from nova_node.models.estimate import row, total, usual_of
     from nova_node.models.gateway import Question
     from nova_node.models.messages import compose, images_in
     from nova_node.models.service import service
@@ -153,6 +155,7 @@ async def estimate(
     question = Question(made, _tokens(max_tokens), tools=[_function(tool) for tool in tools])
     if not 1 <= prompts <= 1_000_000:
         raise BadArgument(f"prompts is {prompts}", "give 1 to 1,000,000")
+    told = usual_of(_object(usual, "usual") or {})
     names = _names(model, models)
     here = service()
     ready = here.asker.choose(await here.here(names), names, local_only)
@@ -160,7 +163,8 @@ async def estimate(
     rows: list[dict[str, Any]] = []
     for entry in ready:
         counted = await here.asker.count(entry, question)
-        known = here.asker.measured.of(entry.name)
+        own = here.asker.measured.of(entry.name)
+        known = max(own, told.get(entry.name, own), key=lambda each: each.answers)
         rows.append(row(entry, counted, images_in(made), max_tokens, prompts, known))
     return {"models": rows, **total(rows)}
 

@@ -254,6 +254,7 @@ class Engine:
 
     def _drain(self) -> None:
         self.owner.draining = True
+        self.owner.asked.begin()
         self.worker.drain()
 
     def _resume(self, signal: ResumeAsked) -> None:

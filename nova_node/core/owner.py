@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from nova_node.core.asked import Asked
 from nova_node.core.dead_letters import DeadLetters
 from nova_node.core.dispatch import Dispatch
 from nova_node.core.effects import Acknowledge, Append, Assign, Effect, Forget, Pull, Recall, Revoke
@@ -76,6 +77,7 @@ class Owner:
         self.timers = Timers(tasks)
         self.retention = Retention(tasks, config.retention)
         self.dead_letters = DeadLetters(self, config.unended_max)
+        self.asked = Asked(self)
 
     # ------------------------------------------------------------ accepting
 
@@ -162,12 +164,13 @@ class Owner:
         """Hand out all that there is room for."""
         self.dispatch.wake_at = float("inf")
         if self.draining:
+            self.asked.end(now)
             return
         again = bool(self.dispatch.ready)
         while again:
             again = False
             for worker, tasks in self.dispatch.pick(now):
-                if tasks[0].phase is Phase.RUN and self._splits(worker, tasks[0]):
+                if tasks[0].phase is Phase.RUN and worker.splits(tasks[0]):
                     again |= self.shards.split([t for t in tasks if t.parent is None], now)
                     tasks = [t for t in tasks if t.parent is not None]
                 if tasks:
@@ -177,9 +180,6 @@ class Owner:
         recall = self.dispatch.recall(now)
         if recall is not None:
             self.out.append(Recall(recall[0].node, recall[1]))
-
-    def _splits(self, worker: Worker, task: Task) -> bool:
-        return worker.capabilities[task.demand.capability].splits
 
     def _assign(self, worker: Worker, tasks: list[Task], now: float) -> None:
         """They are of one flow."""

@@ -84,6 +84,9 @@ class Worker:
         self.waiting = frozenset(c.name for c in card.capabilities if c.waits)
         self.labels = frozenset(card.labels)
 
+    def splits(self, task: Task) -> bool:
+        return self.capabilities[task.demand.capability].splits
+
     @property
     def owed_slots(self) -> int:
         """How many take a slot."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nova_node.core.model import Failure
 
-BLAMELESS = frozenset({"lost", "unavailable", "blob_unavailable"})
+BLAMELESS = frozenset({"lost", "unavailable", "blob_unavailable", "draining"})
 """Codes of failures that the mesh is to blame for, not the task."""
 
 

@@ -101,6 +101,11 @@ class Task:
             task = task.parent
         return task
 
+    @property
+    def is_asked(self) -> bool:
+        """An attempt asked for it. What was adopted is as deep, and nobody's request."""
+        return self.parent is None and self.depth > 0 and bool(self.batch.request_id)
+
 
 class Batch:
     __slots__ = (

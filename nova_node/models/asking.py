@@ -16,6 +16,7 @@ from nova_node.models.allowance import fit, worst_input_tokens
 from nova_node.models.catalogue import Entry, matching
 from nova_node.models.cooldowns import Cooldowns
 from nova_node.models.failing import ModelFailed
+from nova_node.models.flights import Flights
 from nova_node.models.gateway import Gateway, Question, Reply, Tell
 from nova_node.models.keys import key_of
 from nova_node.models.measured import Measured
@@ -49,7 +50,7 @@ class Asker:
 
     def __init__(self, gateway: Gateway, timeout_s: float) -> None:
         self.gateway = gateway
-        self.cooldowns, self.measured = Cooldowns(), Measured()
+        self.cooldowns, self.measured, self.flights = Cooldowns(), Measured(), Flights()
         self._timeout_s = timeout_s
 
     def choose(

@@ -1,6 +1,7 @@
 """Answers given before, in place of asking a model again. See docs/models-cache.md.
 
-Order: what this very task was answered before (whatever it wishes), the exact question, one like it.
+Order: what this very task was answered before (whatever it wishes), what somebody is asking right now,
+the exact question, one like it.
 Rules: never across persons; nothing of a sensitive task is read or kept; every hit says so.
 """
 
@@ -25,9 +26,10 @@ from nova_node.capability import (
 from nova_node.models import cache_keys as keys
 from nova_node.models import vectors
 from nova_node.models.asking import Asker
-from nova_node.models.cache_store import Answers
+from nova_node.models.cache_store import BODY_MAX_CHARS, Answers
 from nova_node.models.catalogue import Entry
 from nova_node.models.failing import ModelFailed
+from nova_node.models.flights import Found
 from nova_node.models.gateway import Question
 from nova_node.models.memory import Memory, memory
 from nova_node.models.vectors import Packed
@@ -40,7 +42,7 @@ EMBED_S = 5.0
 WHOLE = ("stop", "tool_calls", "function_call")
 """How an answer ends that is all of it."""
 
-MISS, EXACT, RECORDED = "miss", "exact", "recorded"
+MISS, EXACT, SHARED, RECORDED = "miss", "exact", "shared", "recorded"
 
 Result = dict[str, Any]
 Ask = Callable[[int], Awaitable[Result]]
@@ -81,22 +83,29 @@ async def answer(
     if kept is None:
         return await ask(allowance_uusd())
     call = _Call(kept.answers, question, ready)
-    if found := await call.recorded():
-        return _served(found, RECORDED)
+    if body := await call.recorded():
+        return _served(Found(body, RECORDED))
     looks = bool(call.rules.ttl_s) and keys.may_be_kept(question)
-    if looks and not fresh and (found := await call.exact()):
-        call.record(found)
-        return _served(found, EXACT)
-    meant, spent_uusd = None, 0
-    if looks and call.rules.embedder and keys.meaning(question):
-        meant, spent_uusd = await _meant(call, embedders, asker)
-        if meant and not fresh and (near := await call.like(meant)):
-            call.record(near[0])
-            return _served(*near)
-    allowed = allowance_uusd()
-    result = await ask(max(1, allowed - spent_uusd) if allowed else 0)
-    call.keep(result, looks, meant)
-    return {**result, "cache": MISS if looks and not fresh else ""}
+    if not looks or fresh:
+        meant, spent_uusd = await _meant(call, embedders, asker) if looks else (None, 0)
+        result, _ = await call.ask(ask, spent_uusd, looks, meant)
+        return {**result, "cache": ""}
+    key = call.key
+    if found := await asker.flights.wait(key):
+        return call.give(found)
+    with asker.flights.asking(key) as land:
+        meant, spent_uusd = None, 0
+        found = await call.exact()
+        if not found:
+            meant, spent_uusd = await _meant(call, embedders, asker)
+            found = await call.like(meant) if meant else None
+        if found:
+            land(found)
+            return call.give(found)
+        result, body = await call.ask(ask, spent_uusd, looks, meant)
+        if body:
+            land(Found(body, SHARED))
+    return {**result, "cache": MISS}
 
 
 class _Call:
@@ -105,41 +114,63 @@ class _Call:
     def __init__(self, answers: Answers, question: Question, ready: Sequence[Entry]) -> None:
         self._answers, self._question, self.ready = answers, question, ready
         self._person, self.rules, self._now = submitter(), rules(), time.time()
+        answers.kept_s = max(RECORD_TTL_S, self.rules.ttl_s)
         self._record = keys.recorded(self._person, task_id(), question._asdict())
 
     async def recorded(self) -> str | None:
         return await self._answers.get([self._record], self._now - RECORD_TTL_S)
 
-    async def exact(self) -> str | None:
+    async def exact(self) -> Found | None:
         wanted = [self._exact(entry) for entry in self.ready[:ENTRIES_MAX]]
-        return await self._answers.get(wanted, self._now - self.rules.ttl_s)
+        body = await self._answers.get(wanted, self._now - self.rules.ttl_s)
+        return Found(body, EXACT) if body else None
 
-    async def like(self, meant: Meant) -> tuple[str, str] | None:
+    async def like(self, meant: Meant) -> Found | None:
         for entry in self.ready[:ENTRIES_MAX]:
             since = self._now - self.rules.ttl_s
             near = await self._answers.near(self._scope(entry, meant), meant.vector, since)
             if near and near.similarity >= self.rules.similarity:
-                return near.body, f"semantic {near.similarity:.2f}"
+                return Found(near.body, f"semantic {near.similarity:.2f}")
         return None
 
-    def record(self, body: str) -> None:
+    def give(self, found: Found) -> Result:
+        self._record_it(found.body)
+        return _served(found)
+
+    def _record_it(self, body: str) -> None:
         """For another attempt of this task, should this one come to nothing after all."""
         self._answers.put(self._record, "", body, self._now)
 
-    def keep(self, result: Result, looks: bool, meant: Meant | None) -> None:
+    async def ask(
+        self, ask: Ask, spent_uusd: int, looks: bool, meant: Meant | None
+    ) -> tuple[Result, str]:
+        """What came of the model, and as a text where that may be given again."""
+        allowed = allowance_uusd()
+        result = await ask(max(1, allowed - spent_uusd) if allowed else 0)
+        return result, self._keep(result, looks, meant)
+
+    def _keep(self, result: Result, looks: bool, meant: Meant | None) -> str:
+        """ "" where it may not be given to other tasks."""
         try:
             body = json.dumps(result)
         except (TypeError, ValueError):
-            return
-        self.record(body)
+            return ""
+        self._record_it(body)
         entry = next((each for each in self.ready if each.name == result["model"]), None)
         said = result["text"] or result["tool_calls"]
-        if not looks or entry is None or result["finish"] not in WHOLE or not said:
-            return
+        whole = result["finish"] in WHOLE and len(body) <= BODY_MAX_CHARS
+        if not looks or entry is None or not whole or not said:
+            return ""
         fits = meant is not None and not result["tool_calls"]
         scope = self._scope(entry, meant) if meant and fits else ""
         vector = meant.vector if meant and fits else None
         self._answers.put(self._exact(entry), scope, body, self._now, vector)
+        return body
+
+    @property
+    def key(self) -> str:
+        """Of all that decides what is answered, and by whom it may be."""
+        return keys.digest(*map(self._exact, self.ready))
 
     def _exact(self, entry: Entry) -> str:
         return keys.exact(self._person, entry.spec, self._question)
@@ -156,6 +187,8 @@ async def _meant(
     call: _Call, embedders: Callable[[bool], Awaitable[Sequence[Entry]]], asker: Asker
 ) -> tuple[Meant | None, int]:
     """And what that cost. Words for a local model are shown to no other that is not."""
+    if not call.rules.embedder or not call.text:
+        return None, 0
     try:
         found = await embedders(call.ready[0].spec.local)
     except ModelFailed:
@@ -180,7 +213,8 @@ async def embedded(
     return meant, sum(each.spent_uusd or 0 for each in used)
 
 
-def _served(body: str, how: str) -> Result:
+def _served(found: Found) -> Result:
+    body, how = found
     result: Result = json.loads(body)
     spend(Usage(result["model"], cache=how))
     say(result["text"])

@@ -1,5 +1,5 @@
-"""Answers of models in the host's database: by key, or by vector within a scope. Bounded in rows and bytes;
-the oldest go first.
+"""Answers of models in the host's database: by key, or by vector within a scope. Bounded in rows, bytes and
+age; the oldest go first.
 
 Rules: what is put is found at once and written soon, many at a time, and nobody waits for it; a key that
 is not there costs no query.
@@ -23,6 +23,8 @@ AT_ONCE = 64
 CANDIDATES = 32
 FLUSH_S = 0.25
 """A write takes milliseconds, however much it writes."""
+KEPT_S = 86_400.0
+EXPIRE_EVERY_S = 600.0
 PENDING_MAX = 1_000
 """Of a file that cannot be written; more are not kept."""
 ROW_BYTES = 200
@@ -47,6 +49,9 @@ class Near(NamedTuple):
 class Answers:
     def __init__(self, database: Database, rows_max: int = ROWS_MAX) -> None:
         self._database, self._rows_max = database, rows_max
+        #: older rows are deleted now and then
+        self.kept_s = KEPT_S
+        self._expire_at = 0.0
         self._lock = threading.Lock()
         #: what is not written yet, and what is being written
         self._pending: dict[str, tuple[Any, ...]] = {}
@@ -138,7 +143,15 @@ class Answers:
             db.execute(_PUT + ", ".join([_ROW] * len(part)), [each for row in part for each in row])
         self._rows += len(rows)
         self._bytes += sum(row[3] for row in rows)
+        self._expire(db, max(row[_MADE_AT] for row in rows))
         self._trim(db)
+
+    def _expire(self, db: Any, now: float) -> None:
+        """What nobody may be given any more."""
+        if now >= self._expire_at:
+            self._expire_at = now + EXPIRE_EVERY_S
+            db.execute("DELETE FROM answers WHERE made_at < ?", [now - self.kept_s])
+            self._learn(db)
 
     def _trim(self, db: Any) -> None:
         cap = self._database.cap_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from nova_node.models.discover import discover
+from nova_node.models.discover import NEARBY, discover, seen
 from nova_node.models.prices import FREE, UNKNOWN, Facts, PriceMap, Prices, facts_of, flat
 from nova_node.models.prices import load_price_map as _load_price_map
 from nova_node.models.spec import OPENAI, Kind, Spec, parse_spec
@@ -46,10 +46,15 @@ class Entry(NamedTuple):
 
 
 def models_here(settings: Mapping[str, Any]) -> tuple[Entry, ...]:
-    """By the settings `models.use` and `models.discover`. Blocks, for a fraction of a second."""
+    """By the settings `models.use` and `models.discover`, or what the node saw of late. Blocks, for a
+    fraction of a second."""
     specs = [parse_spec(text) for text in settings["models.use"]]
+    prices: PriceMap = _load_price_map() if specs else {}
+    nearby = settings.get(NEARBY)
+    if nearby is not None:
+        return entries(seen(specs, nearby), prices)
     found = discover() if settings["models.discover"] else []
-    return entries([*specs, *found], _load_price_map() if specs else {})
+    return entries([*specs, *found], prices)
 
 
 def entries(specs: Iterable[Spec], prices: PriceMap) -> tuple[Entry, ...]:

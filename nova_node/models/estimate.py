@@ -1,18 +1,21 @@
 """What prompts would cost, by model: the least, what is to be expected, and the most. Pure.
 
-Unknown is None: a price that nobody told, and what to expect of a model that has not answered here yet.
+Unknown is None: a price that nobody told, and what to expect of a model that has not answered yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from nova_node.answer import BadArgument
 from nova_node.models.allowance import worst_input_tokens
 from nova_node.models.catalogue import Entry
 from nova_node.models.measured import Figures
 
 LEAST_OUTPUT_TOKENS = 1
+OUTPUT_TOKENS_MAX = 1_000_000
+_USUAL = '{"count": ANSWERS, "output_tokens": MEAN}'
 
 
 def row(
@@ -33,6 +36,20 @@ def row(
         "expected_uusd": None if usual is None else _cost(entry, input_tokens, usual, prompts),
         "worst_uusd": _cost(entry, worst_input, max_tokens, prompts),
     }
+
+
+def usual_of(told: Mapping[str, Any]) -> dict[str, Figures]:
+    """What a caller knows of answers elsewhere: by model, {"count", "output_tokens"}. Raises BadArgument."""
+    found: dict[str, Figures] = {}
+    for name, each in told.items():
+        try:
+            count, tokens = int(each["count"]), float(each["output_tokens"])
+        except (TypeError, ValueError, KeyError, OverflowError):
+            count = tokens = -1
+        if count < 0 or not 0 <= tokens <= OUTPUT_TOKENS_MAX:
+            raise BadArgument(f"usual of {name[:100]!r} is no {_USUAL}", f"give {_USUAL}")
+        found[name] = Figures(output_tokens=tokens, answers=count)
+    return found
 
 
 def _cost(entry: Entry, given: int, made: int, prompts: int) -> int | None:

@@ -6,6 +6,7 @@ Rule: a node that has none loads next to nothing here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -49,9 +50,12 @@ def labels_of(here: Sequence[Entry]) -> dict[str, str]:
 def _here() -> tuple[Entry, ...]:
     """Found out once a process."""
     from nova_node.models.catalogue import models_here
+    from nova_node.models.discover import NEARBY
 
     try:
         given = {key: setting(key) for key in ("models.use", "models.discover")}
     except KeyError:  # whoever runs this process knows of no models
         return ()
+    with suppress(KeyError):  # the node has not looked yet
+        given[NEARBY] = setting(NEARBY)
     return models_here(given)

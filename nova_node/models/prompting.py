@@ -20,6 +20,9 @@ from nova_node.models.memory import memory
 
 T = TypeVar("T")
 
+DRAINING = "draining"
+"""This node stops: what runs on it ends, and goes on elsewhere."""
+
 LOCAL = {"models.local": "yes"}
 
 
@@ -94,8 +97,8 @@ class Reply:
 
 
 async def send(prompt: Prompt, route: Route) -> Reply:
-    """Never raises but for cancellation. What an earlier attempt of this task was told is not asked
-    for again."""
+    """What an earlier attempt of this task was told is not asked for again. Raises AskFailed where this
+    node drains, and the whole has to go elsewhere; any other failure is a reply."""
     args: dict[str, Any] = {
         "messages": [dict(each) for each in prompt.messages],
         "system": prompt.system,
@@ -122,6 +125,8 @@ async def send(prompt: Prompt, route: Route) -> Reply:
             timeout_s=prompt.timeout_s,
         )
     except AskFailed as failure:
+        if failure.code == DRAINING:
+            raise
         return Reply(failure=final(failure), allowance_uusd=prompt.allowance_uusd)
     cached = answer.usage.cache if answer.usage else ""
     record = {"told": answer.value, "node": answer.node, "cache": cached}

@@ -13,7 +13,7 @@ from nova_node.models.catalogue import Entry, matching, models_here
 from nova_node.models.gateway import Gateway
 from nova_node.models.spec import Kind
 
-LOOK_AGAIN_S = 30.0
+LOOK_AGAIN_S = 2.0
 SETTINGS = ("models.use", "models.discover", "models.timeout_s")
 
 

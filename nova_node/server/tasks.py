@@ -279,7 +279,7 @@ class TasksService(TasksServicer):
             if peer is not None:
                 return await peer.tasks.List(request, timeout=FORWARD_TIMEOUT_S)
             assert task is not None
-            return list_children(self._runtime, task, request)
+            return await list_children(self._runtime, task, request)
         except NovaError as error:
             await abort(context, error)
         except grpc.aio.AioRpcError as error:

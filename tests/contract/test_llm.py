@@ -398,3 +398,31 @@ def test_estimates_expect_what_was_usual_here(provider: FakeProvider) -> None:
     assert row["expected_uusd"] == row["input_tokens"] + 2 * 40
     assert result["expected_uusd"] == row["expected_uusd"]
     assert row["low_uusd"] <= row["expected_uusd"] <= row["worst_uusd"]
+
+
+def test_estimates_expect_what_was_usual_in_the_mesh_where_that_is_more(
+    provider: FakeProvider,
+) -> None:
+    provider.script(Say("x", (10, 40)))
+    told = {"one": {"count": 7, "output_tokens": 20.4}, "two": {"count": 9, "output_tokens": 5}}
+    few = {"one": {"count": 0, "output_tokens": 0}}
+
+    async def main() -> Any:
+        await chat(prompt="how much is it")
+        return [
+            (await estimate(prompt="how much is it", max_tokens=100, usual=each))["models"]
+            for each in (told, few)
+        ]
+
+    with attempting([use(provider, "one", PRICED), use(provider, "three", PRICED)]):
+        (one, three), (own, _) = call(main())
+    assert one["expected_uusd"] == one["input_tokens"] + 2 * 20
+    assert (one["answers_known"], own["answers_known"]) == (7, 1)
+    assert own["expected_uusd"] == own["input_tokens"] + 2 * 40
+    assert (three["answers_known"], three["expected_uusd"]) == (0, None)
+
+
+@pytest.mark.parametrize("usual", [[1], {"one": 5}, {"one": {"count": -1, "output_tokens": 1}}])
+def test_what_is_no_history_is_refused(provider: FakeProvider, usual: Any) -> None:
+    with attempting([use(provider, "one", PRICED)]), pytest.raises(BadArgument):
+        call(estimate(prompt="how much is it", usual=usual))

@@ -104,6 +104,10 @@ def test_what_it_cost_is_known_afterwards(world: World) -> None:
     assert rows["fake"]["spent_uusd"] >= 20
     assert rows["fake"]["unpriced"] == 0
     assert (rows["new"]["spent_uusd"], rows["new"]["unpriced"]) == (0, rows["new"]["attempts"])
+    expected = world.json(*CHAT, "--estimate")
+    assert expected["expected_uusd"] is not None
+    assert expected["models"][0]["answers_known"] >= 1
+    assert (expected["missing"], expected["why"]) == ([], "")
     people = world.json("costs", "--by", "person")
     assert people["all"]["attempts"] == sum(row["attempts"] for row in rows.values())
     assert world.json("stats")["models"]["calls"] >= 2

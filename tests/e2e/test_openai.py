@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from nova_client import Status
 from openai import APIStatusError, AsyncOpenAI, NotFoundError, RateLimitError
 from openai.types.chat import ChatCompletionMessageParam
 from support.fake_provider import Fail, FakeProvider, Hang, Say
@@ -153,6 +154,25 @@ def test_what_is_wrong_has_the_status_that_the_package_knows(world: World) -> No
             assert caught.value.status_code == 400
 
     run(scene())
+
+
+def test_a_request_that_failed_is_no_dead_letter(world: World) -> None:
+    """Whoever asked was told: nobody has to decide on it any more, or pay for it again."""
+    world.provider.script(Fail(400, "no"))
+
+    async def main() -> None:
+        async with world.client() as openai, world.front.client() as client:
+            with pytest.raises(APIStatusError):
+                await openai.chat.completions.create(model="fake", messages=ASKS, extra_body=FRESH)
+            failed = await client.list_tasks(statuses=[Status.FAILED])
+            assert failed.total
+            letters = await client.list_tasks(statuses=[Status.FAILED], journaled=True)
+            assert (letters.tasks, letters.total) == ((), 0)
+
+    run(main())
+    assert "no task matches" in world.mesh.nova("tasks", "--dead", node=world.front).stderr
+    requeued = world.mesh.nova("requeue", "--all", node=world.front)
+    assert "no dead letters" in requeued.stderr
 
 
 def test_whoever_leaves_stops_the_model(world: World) -> None:

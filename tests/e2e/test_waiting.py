@@ -188,6 +188,27 @@ async def _done(client: Client, task: str) -> bool:
     return (await client.get(task)).status is Status.DONE
 
 
+def test_a_drain_does_not_wait_for_what_nobody_runs(mesh: Mesh) -> None:
+    """The attempt waits for what it asked for, and the drain for the attempt."""
+    node = mesh.start("only", "--slots", "0", *WAITING)
+
+    async def scene() -> None:
+        async with node.client(give_up_s=2.0) as client:
+            task = await client.submit("waiting.ask", echo())
+
+            async def asked() -> bool:
+                found = await client.list_tasks(capability="core.echo")
+                return bool(found.tasks)
+
+            await eventually(asked, "the task that nobody can run")
+            node.signal(signal.SIGTERM)
+            (told,) = await task.result(20.0)
+            assert told["code"] == "draining"
+
+    run(scene())
+    assert node.exit_code(20.0) == 0
+
+
 def test_without_places_nothing_that_waits_is_offered(tmp_path: Path) -> None:
     async def scene(node: Node) -> None:
         async with node.client() as client:

@@ -176,6 +176,9 @@ class FakeProvider:
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         await self._stop.wait()
+        await (
+            _settled()
+        )  # a server that is closed has no transport for what it accepted just before
         server.close()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
@@ -270,6 +273,11 @@ class _Line:
         raw = head + b"\r\n\r\n" + data
         body: dict[str, Any] = json.loads(data) if data else {}
         return Request(method, path.partition("?")[0], headers, raw, body)
+
+
+async def _settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 # ---------------------------------------------------------------- answers

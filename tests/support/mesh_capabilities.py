@@ -25,6 +25,12 @@ def mark(path: str, number: int, seconds: float) -> int:
     return number
 
 
+@capability("mesh.draw")
+def draw(size_bytes: int) -> bytes:
+    """No two attempts have the same value."""
+    return os.urandom(size_bytes)
+
+
 @capability("mesh.tree")
 def tree(depth: int, wide: int) -> Any:
     """Splits again and again while it runs; its value is the number of leaves."""

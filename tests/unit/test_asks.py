@@ -23,6 +23,8 @@ from nova_node.core.model import (
     Encoding,
     Extent,
     Failure,
+    Fence,
+    Group,
     Input,
     Mandate,
     Outcome,
@@ -46,7 +48,7 @@ from nova_node.ports import Asked, AskEnd
 from nova_node.watch import Watch
 
 PARENT = Demand("plan.make", priority=7, sensitive=True)
-USES = {"plan.make": frozenset({"a.run"})}
+USES = {"plan.make": frozenset({"a.run", "b.run"})}
 MANDATE = Mandate("submitter/anna", b"signed")
 RUN = Asked("a.run", b'{"x":1}')
 
@@ -242,6 +244,50 @@ def test_what_the_owner_refuses_is_told() -> None:
     async def act(scene: Scene) -> None:
         scene.runtime.post(DrainAsked())
         assert (await scene.refusal()).code == "draining"
+
+    play(act)
+
+
+def test_what_nobody_runs_when_the_node_drains_ends_at_once() -> None:
+    """It waited for its deadline, and the drain for whoever asked."""
+
+    async def act(scene: Scene) -> None:
+        scene.ask()
+        scene.ask(Asked("b.run"), scene.of(demand=Demand("plan.make")))
+        scene.runtime.post(DrainAsked())
+        end = await scene.end()
+        assert end.failure
+        assert (end.failure.code, end.failure.retryable) == ("draining", True)
+        assert scene.ends.empty(), "what runs goes on"
+        scene.runtime.end(scene.runtime.attempts[0])
+        assert (await scene.end()).failure is None
+
+    play(act)
+
+
+def test_what_comes_back_while_the_node_drains_is_not_kept_waiting() -> None:
+    async def act(scene: Scene) -> None:
+        scene.ask()
+        scene.ask()
+        scene.runtime.post(DrainAsked())
+        one, two = scene.runtime.attempts
+        scene.runtime.post(Resulted(scene.runtime.peer, [], [Fence(one.no, one.attempt)]))
+        scene.runtime.fail(two, Failure("model_overloaded", "busy", retryable=True))
+        for _ in range(2):
+            failure = (await scene.end()).failure
+            assert failure
+            assert failure.code == "draining"
+
+    play(act)
+
+
+def test_what_others_submitted_stays_when_the_node_drains() -> None:
+    async def act(scene: Scene) -> None:
+        group = Group(Demand("b.run"), (Call(),))
+        scene.runtime.post(Submit(print, "r", (group,)))
+        scene.runtime.post(DrainAsked())
+        (task,) = scene.runtime.engine.tasks.by_no.values()
+        assert task.status is Status.WAITING
 
     play(act)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+import socket
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -19,7 +21,9 @@ class FakeExecutor:
     models = MODELS
     withheld = False
 
-    async def describe(self) -> tuple[list[Capability], list[str]]:
+    async def describe(
+        self, changed: Collection[str], settings: Mapping[str, object]
+    ) -> tuple[list[Capability], list[str]]:
         return [Capability("llm.chat", labels=(("models.local", "yes"),))], ["a warning"]
 
 
@@ -34,6 +38,36 @@ def test_a_card_says_labels_and_models() -> None:
     assert card.models == tuple(MODELS)
     assert card.warnings == ("a warning",)
     assert card.card_version
+
+
+def test_servers_that_come_and_go_renew_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a time when no process could be started."""
+    monkeypatch.setattr(describing, "LOOK_MIN_S", 0.001)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+    settings = {"models.use": [f"one,url={url}"], "models.discover": False, "models.look_s": 0.001}
+    asked: list[Mapping[str, Any]] = []
+
+    class Executor(FakeExecutor):
+        models: ClassVar[list[Model]] = []
+
+        async def describe(self, changed: Collection[str], settings: Mapping[str, Any]) -> Any:
+            asked.append(settings)
+            if len(asked) == 1:
+                raise OSError("no process left")
+            return await super().describe(changed, settings)
+
+    async def main() -> Card:
+        published: asyncio.Future[Card] = asyncio.get_running_loop().create_future()
+        work = load(settings, {}).config.work
+        keeper = Describing("node-id", work, cast(Any, Executor()))
+        following = asyncio.create_task(keeper.follow_servers(published.set_result))
+        card = await asyncio.wait_for(published, 20)
+        following.cancel()
+        return card
+
+    assert asyncio.run(main()).models == ()
+    assert asked == [{"models.nearby": {"found": [], "silent": [url]}}] * 2
 
 
 def test_measured_figures_renew_it_and_not_too_often(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ class Contest:
     max_tokens: int
     temperature: float
     seed: int
+    #: answers are new at any rate: those of other seeds would be taken for each other
+    fresh: bool
     allowance_uusd: int
 
 
@@ -117,6 +119,7 @@ async def _judged(
                 temperature=0.0,
                 seed=contest.seed + number,
                 json_schema=ballots.SCHEMA,
+                fresh=contest.fresh,
                 allowance_uusd=share,
             ),
             Route((juror,) if juror else (), route.local_only),

@@ -9,7 +9,7 @@ from typing import Any
 from nova_node.answer import BadArgument
 from nova_node.capability import AskFailed, ask, say
 from nova_node.models import library
-from nova_node.models.prompting import Prompt, Reply, Route, final, send, together
+from nova_node.models.prompting import DRAINING, Prompt, Reply, Route, final, send, together
 from nova_node.models.solving import checking, prompts
 from nova_node.models.solving.checking import Verdict
 from nova_node.models.solving.problem import Bounds, Problem
@@ -62,6 +62,8 @@ async def solve(
                 try:
                     verdicts = await _check(problem, codes, bounds.timeout_s, route, sandbox)
                 except AskFailed as failure:
+                    if failure.code == DRAINING:
+                        raise
                     if not solver.candidates:
                         raise final(failure) from None
                     step = solver.stopped(failure.code)

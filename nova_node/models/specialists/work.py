@@ -10,7 +10,16 @@ from typing import Any
 
 from nova_node.answer import BadArgument
 from nova_node.capability import say
-from nova_node.models.prompting import Prompt, Reply, Route, cost_usd, send, told_usage, total
+from nova_node.models.prompting import (
+    Prompt,
+    Reply,
+    Route,
+    cost_usd,
+    send,
+    together,
+    told_usage,
+    total,
+)
 from nova_node.models.specialists import pack as packs
 from nova_node.models.specialists.chunks import Chunk, chunks_of
 from nova_node.models.specialists.findings import SCHEMA, SEVERITIES, Finding, findings_of, merged
@@ -59,9 +68,8 @@ async def look(job: Job, route: Route) -> dict[str, Any]:
         say(f"{_named(chunk)}: {len(found)} findings, {dropped.total()} dropped\n")
         return reply, found, dropped
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(n, chunk)) for n, chunk in enumerate(chunks)]
-    return _result(job, chunks, [task.result() for task in tasks])
+    looked = await together(one(n, chunk) for n, chunk in enumerate(chunks))
+    return _result(job, chunks, looked)
 
 
 def _prompt(job: Job, chunk: Chunk, share_uusd: int) -> Prompt:

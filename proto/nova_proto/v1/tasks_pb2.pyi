@@ -161,7 +161,7 @@ class TaskView(_message.Message):
     def __init__(self, id: _Optional[str] = ..., owner: _Optional[str] = ..., status: _Optional[_Union[_task_pb2.Status, str]] = ..., demand: _Optional[_Union[_task_pb2.Demand, _Mapping]] = ..., call: _Optional[_Union[_task_pb2.Call, _Mapping]] = ..., phase: _Optional[_Union[_task_pb2.Phase, str]] = ..., parent: _Optional[str] = ..., value: _Optional[_Union[_task_pb2.Value, _Mapping]] = ..., error: _Optional[_Union[_task_pb2.Error, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[AttemptView, _Mapping]]] = ..., accepted_at: _Optional[float] = ..., ended_at: _Optional[float] = ..., children: _Optional[_Iterable[str]] = ..., children_done: _Optional[int] = ..., children_total: _Optional[int] = ..., node: _Optional[str] = ..., submitter: _Optional[str] = ..., request_id: _Optional[str] = ..., usage: _Optional[_Union[_task_pb2.Usage, _Mapping]] = ..., budget: _Optional[_Union[Budget, _Mapping]] = ..., parts: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListRequest(_message.Message):
-    __slots__ = ("statuses", "capability", "limit", "local_only", "children", "parent", "skip")
+    __slots__ = ("statuses", "capability", "limit", "local_only", "children", "parent", "skip", "journaled")
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     CAPABILITY_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +169,7 @@ class ListRequest(_message.Message):
     CHILDREN_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     SKIP_FIELD_NUMBER: _ClassVar[int]
+    JOURNALED_FIELD_NUMBER: _ClassVar[int]
     statuses: _containers.RepeatedScalarFieldContainer[_task_pb2.Status]
     capability: str
     limit: int
@@ -176,7 +177,8 @@ class ListRequest(_message.Message):
     children: bool
     parent: str
     skip: int
-    def __init__(self, statuses: _Optional[_Iterable[_Union[_task_pb2.Status, str]]] = ..., capability: _Optional[str] = ..., limit: _Optional[int] = ..., local_only: bool = ..., children: bool = ..., parent: _Optional[str] = ..., skip: _Optional[int] = ...) -> None: ...
+    journaled: bool
+    def __init__(self, statuses: _Optional[_Iterable[_Union[_task_pb2.Status, str]]] = ..., capability: _Optional[str] = ..., limit: _Optional[int] = ..., local_only: bool = ..., children: bool = ..., parent: _Optional[str] = ..., skip: _Optional[int] = ..., journaled: bool = ...) -> None: ...
 
 class ListReply(_message.Message):
     __slots__ = ("tasks", "missing", "total")

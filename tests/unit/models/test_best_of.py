@@ -82,6 +82,15 @@ def test_a_ballot_that_names_no_answer_is_void(junk: Any) -> None:
     assert {b["choice"] for b in told["ballots"]} == {0}
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+def test_fresh_reaches_all_that_is_asked(fresh: bool) -> None:
+    """Answers are new at any rate, or those of other seeds would be taken for each other."""
+    waiting = FakeWaiting(models(THREE, prefers="red"))
+    chosen(waiting, fresh=fresh)
+    asked = [each["fresh"] for each in waiting.prompts()]
+    assert asked == [True] * 3 + [fresh] * 3
+
+
 def test_an_answer_that_fails_is_left_out_and_told() -> None:
     failed = AskFailed("model_timeout", "too slow")
     told = chosen(FakeWaiting(models({**THREE, 0: failed}, prefers="blue")))

@@ -92,6 +92,20 @@ def test_the_oldest_go_when_there_are_too_many(database: Database) -> None:
     assert kept == [*range(120 - len(kept), 120)]
 
 
+def test_what_is_too_old_to_be_given_is_deleted(database: Database) -> None:
+    answers = Answers(database)
+    answers.kept_s = 1_000.0
+    for key, made_at in {"old": 100.0, "new": 500.0, "newest": 1_200.0}.items():
+        answers.put(key, "", f"answer {key}", made_at)
+        settle(answers, database)
+    assert of(database.read(_keys, [])) == ["new", "newest"]
+    assert of(answers.get(["old", "new"], 0.0)) == "answer new"
+
+
+def _keys(db: Any) -> list[str]:
+    return [key for (key,) in db.execute("SELECT key FROM answers ORDER BY key").fetchall()]
+
+
 def test_bytes_are_bounded_too(path: Path) -> None:
     database = Database(path, 100_000)
     answers = Answers(database)

@@ -276,6 +276,17 @@ def test_one_candidate_that_fails_does_not_fail_the_others() -> None:
     assert solved(waiting, best_of=2)["passed"]
 
 
+@pytest.mark.parametrize("at", ["first prompt", "second prompt", "check"])
+def test_where_the_node_drains_the_whole_goes_elsewhere(at: str) -> None:
+    """Neither fails for good, nor passes off as all there is what came until then."""
+    drains = AskFailed("draining", "this node is draining", "elsewhere", retryable=True)
+    prompts = {"first prompt": [drains], "second prompt": [WRONG, drains], "check": [RIGHT]}[at]
+    replace = script(drains) if at == "check" else None
+    with pytest.raises(Failed) as caught:
+        solved(FakeWaiting(script(*prompts), replace=replace))
+    assert (caught.value.code, caught.value.retryable) == ("draining", True)
+
+
 def test_without_a_sandbox_nothing_is_claimed() -> None:
     gone = AskFailed("sandbox_unavailable", "no engine", retryable=True)
     with pytest.raises(Failed) as caught:

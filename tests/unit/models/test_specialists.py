@@ -282,6 +282,18 @@ def test_a_prompt_that_fails_is_told_and_all_of_them_fail_the_task() -> None:
     assert caught.value.code == "model_rate_limited"
 
 
+def test_where_the_node_drains_no_part_passes_for_the_whole() -> None:
+    drains = AskFailed("draining", "this node is draining", "elsewhere", retryable=True)
+    left: list[Any] = [drains]
+
+    def script(ask: Ask) -> Any:
+        return left.pop() if left else answers()(ask)
+
+    with pytest.raises(Failed) as caught:
+        looked(FakeWaiting(script), diff=DIFF * 4, chunk_tokens=200)
+    assert (caught.value.code, caught.value.retryable) == ("draining", True)
+
+
 @pytest.mark.parametrize(
     "how",
     [

@@ -1,4 +1,4 @@
-"""The chunks of a stream, as litellm asks for them: one by one, each time from what it takes for a new start."""
+"""The chunks of a stream, as litellm asks for them: one at a time, each as if from a new start."""
 
 from __future__ import annotations
 
