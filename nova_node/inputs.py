@@ -233,6 +233,7 @@ class Inputs:
         try:
             for blob in value.blobs:
                 await self._fetch_blob(blob)
+                await asyncio.to_thread(self._blobs.sync, blob.id)
         except Exception as raised:
             error = _typed(raised)
             unavailable = Unavailable(

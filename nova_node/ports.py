@@ -150,6 +150,10 @@ class Blobs(Protocol):
         Refused and Overloaded as `put`."""
         ...
 
+    def sync(self, blob_id: str) -> None:
+        """The chunks that are here are on disk on return, as after a durable `put`. Raises NotFound."""
+        ...
+
     def lend(self, blob_id: str, offset: int, size_bytes: int) -> None:
         """From now on, and until this range is taken back as often as it was lent, `path` shows it.
 

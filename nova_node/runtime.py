@@ -50,6 +50,10 @@ log = logging.getLogger("nova.runtime")
 
 TURN_SIGNALS_MAX = 1024
 NEWCOMER_S = 30.0
+CUT_OFF = (
+    "most of the mesh seems dead, so most likely this node is cut off from it: it goes on alone, and what"
+    " it had given to those nodes runs here or elsewhere again"
+)
 JOURNAL_RETRY_S = 0.5
 
 
@@ -96,6 +100,7 @@ class Runtime:
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._turns: deque[Turn] = deque()
+        self._cut_off = False
         #: why the latest append failed, while it does
         self._journal_error = ""
         self._stopped = False
@@ -241,6 +246,12 @@ class Runtime:
                 self._conflict(effect.conflict)
             else:
                 self.peers.perform(effect)
+        if self._cut_off != self.membership.isolated:
+            self._cut_off = not self._cut_off
+            if self._cut_off:
+                log.warning("%s", CUT_OFF)
+            else:
+                log.info("most of the mesh is there again")
 
     def _conflict(self, conflict: Conflict) -> None:
         """Two processes with one id: the one that has just started gives way."""

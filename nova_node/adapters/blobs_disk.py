@@ -28,7 +28,7 @@ from nova_node.adapters.blob_chunks import (
     not_here,
     range_end,
 )
-from nova_node.adapters.blob_files import ChunkFiles, sync_folder, typed, write_at
+from nova_node.adapters.blob_files import ChunkFiles, sync, typed, write_at
 from nova_node.adapters.blob_loans import Loans
 from nova_node.adapters.blob_sums import Sum, none_here, sum_from_bytes
 from nova_node.adapters.wire_checks import check_blob
@@ -194,12 +194,21 @@ class DiskBlobs:
             if known.has(index):
                 return
             self._check_room(len(data))
-            # not synced: it can be fetched again, and is checked when read
+            # not synced: until `sync` it can be fetched again, and it is checked when read
             self._files.write_chunk(self._file(blob_id, known.sealed), known, index, data)
             known.here[index >> 3] |= 1 << (index & 7)
             bits = known.here[index >> 3 : (index >> 3) + 1]
             write_at(self._sum_file(blob_id), known.here_at(index), bits)
             self._stored_bytes += len(data)
+
+    def sync(self, blob_id: str) -> None:
+        with self._lock:
+            known = self._sum(blob_id)
+        with typed():
+            for path in (self._file(blob_id, known.sealed), self._sum_file(blob_id)):
+                with suppress(FileNotFoundError):  # sealed meanwhile, and so synced
+                    sync(path)
+            self._sync_folders(blob_id)
 
     def _begin(self, blob_id: str, empty: Sum, size_bytes: int) -> Sum:
         """What is here of a blob, and at least as sealed as `empty`. Under the lock."""
@@ -316,6 +325,10 @@ class DiskBlobs:
         self._remember(blob_id, known)
         return known
 
+    def _sync_folders(self, blob_id: str) -> None:
+        sync(self._sum_file(blob_id).parent)
+        sync(self._folder)
+
     def _remember(self, blob_id: str, known: Sum) -> None:
         self._sums[blob_id] = known
         if len(self._sums) > _SUMS_REMEMBERED_MAX:
@@ -331,8 +344,7 @@ class DiskBlobs:
         target = self._sum_file(blob_id)
         os.replace(draft, target)
         if durable:
-            sync_folder(target.parent)
-            sync_folder(self._folder)
+            self._sync_folders(blob_id)
         self._remember(blob_id, known)
 
     def _set_aside(self, blob_id: str, why: str) -> Corrupt:

@@ -200,6 +200,9 @@ class MemoryBlobs:
             blob.chunks[index] = data
         blob.sensitive |= sensitive
 
+    def sync(self, blob_id: str) -> None:
+        self._blob(blob_id)
+
     def lend(self, blob_id: str, offset: int, size_bytes: int) -> None:
         self.read(blob_id, offset, size_bytes)
         self._blob(blob_id).lent += 1

@@ -60,7 +60,7 @@ from nova_node.ports import Fetched, Post
 
 log = logging.getLogger("nova.peers")
 
-CARD_TIMEOUT_S = 5.0
+CARD_TIMEOUT_S = 15.0
 FETCH_TIMEOUT_S = 60.0
 NODES_AT_MAX = 1_024
 
@@ -80,6 +80,8 @@ class PeersGrpc:
         self._addresses: dict[str, str] = {}
         #: who was last seen at an address
         self._nodes_at: dict[str, str] = {}
+        #: whose card is on its way
+        self._fetching_cards: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._table = self._make_table()
 
@@ -162,12 +164,18 @@ class PeersGrpc:
             say(stream)
 
     async def _fetch_card(self, effect: FetchCard) -> None:
+        """One at a time of each peer, else a slow link would carry nothing but cards."""
+        if effect.node in self._fetching_cards:
+            return
+        self._fetching_cards.add(effect.node)
         try:
             stubs = self.stubs(effect.address, effect.node)
             card = await stubs.mesh.GetCard(mesh_pb2.CardRequest(), timeout=CARD_TIMEOUT_S)
             self._post(CardFetched(card_from_pb(card)))
         except (grpc.aio.AioRpcError, NovaError) as error:
             log.debug("no card from %s: %s", effect.node, error)
+        finally:
+            self._fetching_cards.discard(effect.node)
 
     # ------------------------------------------------------------ membership
 

@@ -107,9 +107,8 @@ class Membership:
 
     @property
     def isolated(self) -> bool:
-        """More than half of the mesh seems dead: most likely it is this node that is cut off."""
-        lost = len(self._suspicions) + len(self._roster.dead)
-        return 2 * lost > len(self._roster.ring) + len(self._roster.dead)
+        """More than half of the mesh is dead to it: most likely it is this node that is cut off."""
+        return len(self._roster.dead) > len(self._roster.ring)
 
     @property
     def awareness(self) -> int:

@@ -21,7 +21,7 @@ from nova_node.core.signals import (
     ResumeAsked,
 )
 from nova_node.ports import Blobs, Clock, Journal
-from nova_node.runtime import Runtime
+from nova_node.runtime import CUT_OFF, Runtime
 from nova_node.server.audited import UNAUDITED, Audited
 from nova_node.server.host import Host
 from nova_node.server.views import node_view
@@ -75,7 +75,10 @@ class NodesService(NodesServicer):
 
     def _self_view(self) -> nodes_pb2.NodeView:
         member = self._runtime.membership.me
-        return node_view(member, self._host.card, 0.0, 0.0, True, "")
+        view = node_view(member, self._host.card, 0.0, 0.0, True, "")
+        if self._runtime.membership.isolated:
+            view.card.warnings.append(CUT_OFF)
+        return view
 
     async def Capabilities(self, request: Any, context: Any) -> nodes_pb2.CapabilitiesReply:
         reply = nodes_pb2.CapabilitiesReply()

@@ -108,6 +108,8 @@ def test_unknown_blobs_are_not_found(blobs: AnyBlobs) -> None:
     with pytest.raises(NotFound):
         blobs.digests(UNKNOWN)
     with pytest.raises(NotFound):
+        blobs.sync(UNKNOWN)
+    with pytest.raises(NotFound):
         blobs.path(UNKNOWN)
     assert blobs.missing(UNKNOWN, CHUNK_BYTES, CHUNK_BYTES + 1) == [1, 2]
 

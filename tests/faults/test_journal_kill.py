@@ -56,5 +56,6 @@ def test_a_killed_writer_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_writer_killed_often_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("round", range(5))
+def test_a_writer_killed_often_loses_nothing(tmp_path: Path, round: int) -> None:
     kill_again_and_again(tmp_path, 100)

@@ -11,11 +11,14 @@ from support.mesh import Mesh, eventually, met, run
 from support.queue_check import Ledger
 
 MODULE = ("--capability", "support.mesh_capabilities")
-PAUSE_S = 5.0
+PAUSES_S = [5.0, pytest.param(30.0, marks=pytest.mark.long)]
 
 
+@pytest.mark.parametrize("pause_s", PAUSES_S)
 @pytest.mark.parametrize("paused", ["worker", "owner"])
-def test_a_node_is_stopped_and_goes_on(mesh: Mesh, tmp_path: Path, paused: str) -> None:
+def test_a_node_is_stopped_and_goes_on(
+    mesh: Mesh, tmp_path: Path, paused: str, pause_s: float
+) -> None:
     owner = mesh.start("owner", "--slots", "1", *MODULE)
     mesh.start("worker", "--slots", "1", *MODULE)
     mesh.start("other", "--slots", "1", *MODULE)
@@ -29,7 +32,7 @@ def test_a_node_is_stopped_and_goes_on(mesh: Mesh, tmp_path: Path, paused: str) 
             submitting = asyncio.create_task(ledger.keep_submitting(over))
             await asyncio.sleep(0.3)
             mesh.nodes[paused].signal(signal.SIGSTOP)
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(pause_s)
             mesh.nodes[paused].signal(signal.SIGCONT)
             await met(client, 3)
             over.set()

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from pathlib import Path
 
 import pytest
 from support.mesh import Mesh, met, run
-from support.queue_check import Ledger, quantiles
+from support.queue_check import Ledger, quantiles, seed
 
 MODULE = ("--capability", "support.mesh_capabilities")
 KILLS = [5, pytest.param(50, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 REASSIGNED_S = 2.0
-
-
-def seed() -> int:
-    """Told by a failing run; NOVA_TEST_SEED repeats it."""
-    chosen = int(os.environ.get("NOVA_TEST_SEED", time.time_ns() % 1_000_000))
-    sys.stdout.write(f"NOVA_TEST_SEED={chosen}\n")
-    return chosen
 
 
 @pytest.mark.parametrize("kills", KILLS)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import Self
 
-TOOLS = ("ip", "iptables")
+TOOLS = ("ip", "iptables", "ss", "tc")
 
 
 def missing() -> str:
@@ -122,9 +122,21 @@ class Network:
             reject = ("-j", "REJECT", "--reject-with", "tcp-reset")
             self._iptables(host, "INPUT", "-p", "tcp", "-s", self.ip(peer), *reject)
 
+    def slow(self, host: int, kbit: int) -> None:
+        """A host sends at most so many kilobits a second; what waits longer than 2 s is dropped."""
+        link = ("tc", "qdisc", "replace", "dev", "eth0", "root", "tbf")
+        self._in(host, *link, "rate", f"{kbit}kbit", "burst", "8kb", "latency", "2s")
+
     def heal(self) -> None:
         for host in self.hosts:
             self._in(host, "iptables", "-w", "-F")
+            self._in(host, "tc", "qdisc", "replace", "dev", "eth0", "root", "pfifo")
+
+    def connections(self, host: int, to: str) -> int:
+        """How many TCP connections of a host to an address are open in the eyes of that host."""
+        command = [*self.command(host), "ss", "-Htn", "state", "established", "dst", to]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return len(done.stdout.splitlines())
 
     def _iptables(self, host: int, chain: str, *rule: str) -> None:
         self._in(host, "iptables", "-w", "-A", chain, *rule)

@@ -7,8 +7,11 @@ mesh says. `Ledger` submits such tasks, one number each, and reads the owner's e
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import statistics
+import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -23,6 +26,13 @@ RESULT_S = 60.0
 OPEN_MAX = 40
 PAUSE_S = 0.04
 CAPABILITY = "mesh.mark"
+
+
+def seed() -> int:
+    """Told by a failing run; NOVA_TEST_SEED repeats it."""
+    chosen = int(os.environ.get("NOVA_TEST_SEED", time.time_ns() % 1_000_000))
+    sys.stdout.write(f"NOVA_TEST_SEED={chosen}\n")
+    return chosen
 
 
 class Verdict(NamedTuple):
@@ -129,7 +139,7 @@ class Ledger:
         return count
 
     def _compare(self, accepted: int) -> Verdict:
-        starts, ends = _runs(self._marks, "S"), _runs(self._marks, "E")
+        starts, ends = runs(self._marks, "S"), runs(self._marks, "E")
         lost = unexpected = 0
         for number, task in self.tasks.items():
             outcome = task.outcome
@@ -159,7 +169,7 @@ class Ledger:
         return took
 
 
-def _runs(marks: Path, kind: str) -> Counter[int]:
+def runs(marks: Path, kind: str) -> Counter[int]:
     lines = marks.read_text().splitlines() if marks.exists() else []
     return Counter(int(line.split()[1]) for line in lines if line.startswith(kind))
 
