@@ -259,6 +259,19 @@ def step(id: str, *needs: str, begin: float = 0.0, end: float = 0.0, kind: str =
     return Step(id, id, kind, needs, state, "n" if begin else "", begin, end)
 
 
+def test_what_ended_is_not_made_anew_by_each_list() -> None:
+    made = world(looked())
+    ended, runs = task(1), task(2, Status.RUNNING)
+    made.take(Listed(NOW, TaskList((ended, runs), (), 2), of_all=True))
+    before = dict(made.tasks)
+    requeued = replace(ended, status=Status.WAITING, ended_at=0.0)
+    made.take(Listed(NOW, TaskList((ended, runs), (), 2), of_all=True))
+    assert made.tasks[ended.id] is before[ended.id]
+    made.take(Listed(NOW, TaskList((requeued,), (), 2), of_all=False))
+    assert made.tasks[ended.id].status is Status.WAITING
+    assert made.tasks[ended.id].ended_at == 0.0
+
+
 def test_the_critical_path_is_what_the_end_hung_on() -> None:
     plan = Plan(
         [

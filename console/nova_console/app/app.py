@@ -40,7 +40,7 @@ from nova_console.cli.output import escape_line
 P = TypeVar("P", bound=Pane)
 
 FLUSH_S = 0.1
-AGE_S = 1.0
+AGE_S, QUIET_AGE_S = 1.0, 2.0
 
 
 class Console(App[None]):
@@ -168,7 +168,8 @@ class Console(App[None]):
         """Ages grow though nothing comes; what was just shown is young enough."""
         now = time.monotonic()
         self._sweep.pause(now)
-        if now - self._shown_at >= AGE_S * 0.9:
+        old_s = AGE_S if self.tab.live.lost else QUIET_AGE_S
+        if now - self._shown_at >= old_s * 0.9:
             self.flush()
 
     def _flush_due(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import random
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Protocol
@@ -30,9 +31,11 @@ from nova_client.model import (
 
 from nova_console.app.inputs import Blind, Input, Joined, Listed, Looked, Lost, Told
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S, LOOK_QUIET_S = 1.0, 2.0
+QUIET_S = 10.0
+"""Without an event; what happens is told at once all the same."""
 PEER_LOOK_EVERY_S = 3.0
-LIST_EVERY_S = 30.0
+LIST_EVERY_S, LIST_QUIET_S = 30.0, 300.0
 LISTED_MAX = 1_000
 BACK_EVENTS = 2_000
 EVENTS_AT_ONCE = 16
@@ -118,6 +121,7 @@ class Feed:
         self._again = asyncio.Event()
         self._leave = asyncio.Event()
         self._known: dict[str, str] = {}
+        self._told_at = time.monotonic()
         self._watching: dict[str, asyncio.Task[None]] = {}
 
     def retry(self) -> None:
@@ -186,7 +190,7 @@ class Feed:
             try:
                 async with aclosing(client.watch(from_seq)) as events:
                     async for event in events:
-                        from_seq = event.seq + 1
+                        from_seq, self._told_at = event.seq + 1, time.monotonic()
                         self._put(Told(event.time, event))
                         if from_seq % EVENTS_AT_ONCE == 0:
                             await asyncio.sleep(0)  # a key that was typed goes first
@@ -194,10 +198,14 @@ class Feed:
                 from_seq = 0  # compacted that far back: from now on
 
     async def _list(self, client: Node) -> None:
+        """Less and less often while nothing changes."""
+        before, pause_s = None, LIST_EVERY_S
         while True:
             page = await client.list_tasks(limit=LISTED_MAX)
             self._put(Listed(self._clock(), page, of_all=True))
-            await self._wait(LIST_EVERY_S)
+            pause_s = min(LIST_QUIET_S, 2 * pause_s) if page == before else LIST_EVERY_S
+            before = page
+            await self._wait(pause_s)
 
     async def _look(self, client: Node, group: asyncio.TaskGroup) -> None:
         while True:
@@ -205,7 +213,8 @@ class Feed:
             self._put(Looked(self._clock(), client.node, seen))
             self._known = {view.node: view.address for view in seen.nodes if view.address}
             self._mind_peers(client, seen, group)
-            await asyncio.sleep(LOOK_EVERY_S)
+            quiet = time.monotonic() - self._told_at > QUIET_S
+            await asyncio.sleep(LOOK_QUIET_S if quiet else LOOK_EVERY_S)
 
     # ------------------------------------------------------------ its peers
 

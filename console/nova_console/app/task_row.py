@@ -51,6 +51,9 @@ class TaskRow:
         return self.status in ENDED
 
 
+_UNKNOWN = TaskRow("", "", "", Status.UNKNOWN, 0.0)
+
+
 def assigned(row: TaskRow, node: str, at: float) -> TaskRow:
     return replace(
         row,
@@ -123,37 +126,40 @@ def child_done(row: TaskRow) -> TaskRow:
 
 def listed(row: TaskRow | None, view: TaskView) -> TaskRow:
     """A node was asked about it; what only events tell is kept."""
+    if row is not None and _is_old(row, view):
+        return row
     last = view.attempts[-1] if view.attempts else None
-    fresh = TaskRow(
+    known = row or _UNKNOWN
+    return TaskRow(
         id=view.id,
         owner=view.owner,
         capability=view.capability,
         status=view.status,
         accepted_at=view.accepted_at,
-        parent=view.parent,
+        parent=view.parent or known.parent,
         phase=view.phase,
-        node=view.node,
-        started_at=last.started_at if last else 0.0,
+        node=view.node or known.node,
+        started_at=(last.started_at if last else 0.0) or known.started_at,
         ended_at=view.ended_at,
-        attempt=last.attempt if last else 0,
+        attempt=max(last.attempt if last else 0, known.attempt),
         code=view.failure.code if view.failure else "",
         why=view.failure.message if view.failure else "",
-        children=view.children_total,
-        children_done=view.children_done,
+        grown=known.grown,
+        children=max(view.children_total, known.children),
+        children_done=max(view.children_done, known.children_done),
+        children_told=known.children_told,
         volatile=view.options.durability == "volatile",
     )
-    if row is None:
-        return fresh
-    return replace(
-        fresh,
-        grown=row.grown,
-        parent=fresh.parent or row.parent,
-        node=fresh.node or row.node,
-        started_at=fresh.started_at or row.started_at,
-        attempt=max(fresh.attempt, row.attempt),
-        children=max(fresh.children, row.children),
-        children_done=max(fresh.children_done, row.children_done),
-        children_told=row.children_told,
+
+
+def _is_old(row: TaskRow, view: TaskView) -> bool:
+    """It had ended, and that is what the node says again."""
+    return (
+        row.ended
+        and row.status is view.status
+        and row.ended_at == view.ended_at
+        and row.accepted_at == view.accepted_at
+        and row.children == view.children_total
     )
 
 
