@@ -68,7 +68,9 @@ def test_the_link_opens_once_and_keys_work(pair: tuple[Mesh, Node], tmp_path: Pa
         page.forget()
         await page.type("?")
         await page.shows("Time travel; again for live")
+        page.forget()
         await page.press("Escape", 27)
+        await page.shows("2/2 up")  # a key that comes with it would be one with alt
         page.forget()
         await page.type(":events" + ENTER)
         await page.shows("Events", "unfold")
