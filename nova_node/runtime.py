@@ -1,11 +1,8 @@
 """The loop: mailbox -> engine -> journal -> effects.
 
 Signals from anywhere only enqueue. One turn takes all that wait, asks the engine once, queues one
-group commit, and performs the effects. Three things wait for the disk: answers to clients, events
-announced to watchers, and the release of blobs; they leave in order. Nothing in a turn blocks.
-
-A turn that only accepted what will have ended in a moment is held for that moment: one write to the
-disk and one message to the client then do for both. What it assigned is on its way meanwhile.
+group commit, and performs the effects. What has to wait for the disk leaves by `turns`. Nothing in a
+turn blocks.
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import Any
 
 from nova_node.core.effects import (
     Acknowledge,
@@ -31,11 +26,6 @@ from nova_node.core.effects import (
 )
 from nova_node.core.engine import Engine
 from nova_node.core.errors import InUse, Overloaded
-from nova_node.core.events import (
-    Accepted,
-    Assigned,
-    Event,
-)
 from nova_node.core.members import Conflict, ConflictSeen, MemberEffect, MemberSignal, MemberTick
 from nova_node.core.membership import Membership
 from nova_node.core.model import Digest
@@ -49,6 +39,7 @@ from nova_node.core.signals import (
 )
 from nova_node.inputs import Inputs
 from nova_node.ports import Clock, Executor, Journal, Peers
+from nova_node.turns import Turn, Turns
 from nova_node.watch import Watch
 
 log = logging.getLogger("nova.runtime")
@@ -59,26 +50,6 @@ CUT_OFF = (
     "most of the mesh seems dead, so most likely this node is cut off from it: it goes on alone, and what"
     " it had given to those nodes runs here or elsewhere again"
 )
-JOURNAL_RETRY_S = 0.5
-HOLD_S = 0.002
-"""At most; four times what a brief task and its way there and back take."""
-
-
-class Turn:
-    """What one turn releases once its events, and those of the turns before, are on disk."""
-
-    __slots__ = ("answers", "durable", "events", "releases")
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.answers: list[tuple[Callable[[Any], None], Any]] = []
-        self.releases: list[Release] = []
-        self.durable = True
-
-    def add(self, later: Turn) -> None:
-        self.events += later.events
-        self.answers += later.answers
-        self.releases += later.releases
 
 
 class Runtime:
@@ -111,11 +82,8 @@ class Runtime:
         self._member_mail: deque[MemberSignal] = deque()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
-        self._turns: deque[Turn] = deque()
-        self._held: Turn | None = None
+        self._turns = Turns(journal, self._let_out, engine.is_brief)
         self._cut_off = False
-        #: why the latest append failed, while it does
-        self._journal_error = ""
         self._stopped = False
 
     # ------------------------------------------------------------ in
@@ -129,11 +97,9 @@ class Runtime:
 
     def submit(self, signal: Submit) -> None:
         """Enqueue a submit, or refuse it at once when it could not be taken."""
-        if self._journal_error:
+        if self._turns.error:
             signal.token(
-                Overloaded(
-                    f"the journal cannot be written: {self._journal_error}", "free some disk"
-                )
+                Overloaded(f"the journal cannot be written: {self._turns.error}", "free some disk")
             )
         elif len(self._mailbox) >= self._mailbox_max:
             signal.token(
@@ -157,7 +123,7 @@ class Runtime:
         self._perform_member(self.membership.leave(self._clock.now()))
 
     def stop(self) -> None:
-        self._let_go()
+        self._turns.stop()
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
@@ -248,7 +214,7 @@ class Runtime:
                 case _:
                     peers.perform(effect)
         if turn.events or turn.answers or turn.releases:
-            self._gather(turn)
+            self._turns.add(turn)
 
     def _perform_member(self, effects: list[MemberEffect]) -> None:
         assert self.peers is not None
@@ -279,78 +245,7 @@ class Runtime:
         if conflict.node == self.engine.me and newcomer and not self.broken.done():
             self.broken.set_result(copied)
 
-    # ------------------------------------------------------------ the gate before clients and watchers
-
-    def _gather(self, turn: Turn) -> None:
-        """Commit a turn, with the one that was held for it, or hold it for the next."""
-        held, self._held = self._held, None
-        if held is not None:
-            held.add(turn)
-            self._commit(held)
-        elif self._is_brief(turn):
-            self._held = turn
-            self._loop.call_later(HOLD_S, self._let_go, turn)
-        else:
-            self._commit(turn)
-
-    def _is_brief(self, turn: Turn) -> bool:
-        """Whether all it did was to accept and assign tasks that will have ended soon."""
-        if self._turns or len(turn.answers) != 1 or turn.releases:
-            return False
-        match turn.events:
-            case [Event(fact=Accepted(groups=(group,))), Event(fact=Assigned(fences=fences))]:
-                return len(fences) == len(group.calls) and self.engine.is_brief(group)
-            case _:
-                return False
-
-    def _let_go(self, turn: Turn | None = None) -> None:
-        """Of the turn that is held, if it still is."""
-        held = self._held
-        if held is not None and turn in (None, held):
-            self._held = None
-            self._commit(held)
-
-    def _commit(self, turn: Turn) -> None:
-        journaled = [event for event in turn.events if event.journaled]
-        if not journaled:
-            if self._turns:
-                self._turns.append(turn)
-            else:
-                self._release(turn)
-            return
-        turn.durable = False
-        self._turns.append(turn)
-        self._append(turn, journaled)
-
-    def _append(self, turn: Turn, journaled: list[Event]) -> None:
-        if self._stopped:
-            return
-
-        def done(error: Exception | None) -> None:
-            self._loop.call_soon_threadsafe(self._committed, turn, journaled, error)
-
-        self._journal.append(journaled, done)
-
-    def _committed(self, turn: Turn, journaled: list[Event], error: Exception | None) -> None:
-        if error is not None:
-            self._journal_failed(error)
-            self._loop.call_later(JOURNAL_RETRY_S, self._append, turn, journaled)
-            return
-        if self._journal_error:
-            log.info("the journal can be written again")
-            self._journal_error = ""
-        turn.durable = True
-        while self._turns and self._turns[0].durable:
-            self._release(self._turns.popleft())
-
-    def _journal_failed(self, error: Exception) -> None:
-        """Nothing is lost: what could not be written is tried again, whoever waits for it waits on,
-        and new work is refused meanwhile."""
-        if not self._journal_error:
-            log.error("the journal cannot be written, new work is refused: %s", error)
-        self._journal_error = str(error)
-
-    def _release(self, turn: Turn) -> None:
+    def _let_out(self, turn: Turn) -> None:
         for token, answer in turn.answers:
             token(answer)
         if turn.events:
