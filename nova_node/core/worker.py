@@ -100,10 +100,13 @@ class Worker:
         self.places.leave(link)
         self._grant()
 
-    def _grant(self) -> None:
-        """Tell each owner its room; the room is shared among the owners that use it now."""
+    def _grant(self, everyone: bool = True) -> None:
+        """Tell owners their room, which is shared among those that use it now; only these need to
+        know at once that there are more or fewer of them."""
         busy = sum(1 for link in self.links.values() if link.outstanding)
         for number, link in self.links.items():
+            if not (everyone or link.outstanding):
+                continue
             others = busy - (1 if link.outstanding else 0)
             credit = self._credit(1 + others, link.adopted)
             if credit != link.credit:
@@ -144,7 +147,7 @@ class Worker:
             was_idle = not link.outstanding
             link.outstanding += len(signal.attempts)
             if was_idle and len(self.links) > 1:
-                self._grant()
+                self._grant(everyone=False)
         if refused:
             self.report(number, refused)
         if signal.cancels:
@@ -255,7 +258,7 @@ class Worker:
         if link is not None:
             link.outstanding -= count
             if not link.outstanding and len(self.links) > 1:
-                self._grant()
+                self._grant(everyone=False)
 
     def spoke(self, signal: Spoke) -> None:
         item = self._kind(signal.slot).all[signal.slot].items.get(signal.key)

@@ -143,8 +143,20 @@ def test_credit_is_granted_again_only_when_it_changes() -> None:
 def test_owners_that_work_here_share_the_room() -> None:
     bench = Bench()
     alone = bench.credit()
-    bench.work(attempt(1), link=LOCAL)
+    bench.work(attempt(1))
+    assert bench.credit() == alone
+    bench.work(attempt(2), link=LOCAL)
     assert bench.credit() == alone // 2
+
+
+def test_owners_with_no_work_here_are_not_told_of_each_task_of_others() -> None:
+    bench = Bench()
+    bench.learn_that_runs_are_short()
+    effects = bench.work(attempt(1), link=LOCAL)
+    (run,) = only(effects, Run)
+    effects += bench.ran(run.keys[0], attempt(1))
+    assert only(effects, Report)
+    assert not only(effects, Grant)
 
 
 def test_adopted_attempts_take_no_room() -> None:
