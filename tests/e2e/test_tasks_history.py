@@ -28,6 +28,22 @@ def ids(document: dict[str, Any]) -> list[str]:
     return [task["id"] for task in document["tasks"]]
 
 
+def show_what_was_recorded(mesh: Mesh, node: Node, gone: str, kept: str) -> None:
+    shown = mesh.nova("show", gone, node=node)
+    assert shown.returncode == 0, shown.stderr
+    facts = dict(line.split(":", 1) for line in shown.stdout.splitlines()[:8])
+    assert facts["task"].strip() == gone
+    assert facts["status"].strip() == "failed"
+    assert facts["error"].strip() == "capability_failed"
+    assert not {"args", "value"} & facts.keys()
+    assert "keeps it no longer" in shown.stderr
+    as_json = [json.loads(mesh.nova("show", id, "--json", node=node).stdout) for id in (gone, kept)]
+    assert [(task["id"], task["kept"]) for task in as_json] == [(gone, False), (kept, True)]
+    unknown = mesh.nova("show", f"{gone}999", node=node)
+    assert unknown.returncode != 0
+    assert "no task" in unknown.stderr
+
+
 async def recorded(client: Client, count: int) -> None:
     async def enough() -> bool:
         page = await client.metrics.ended()
@@ -111,6 +127,7 @@ def test_what_owners_forgot_is_listed_with_what_they_keep(mesh: Mesh, tmp_path: 
     assert wrong.returncode == 2
     assert "--history" in wrong.stderr
     assert mesh.nova("tasks", "--history", "--before", "x", node=two).returncode == 2
+    show_what_was_recorded(mesh, two, gone[-1], kept[0])
 
     async def one_of_them() -> None:
         async with two.client() as client:

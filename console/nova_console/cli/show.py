@@ -1,11 +1,13 @@
-"""nova show"""
+"""nova show: what the owner knows of a task, or, when that forgot it, what nodes recorded."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import fields
 
 import click
-from nova_client import BlobRef, Client
+from nova_client import BlobRef, Client, NotFound, NovaError
 from nova_client.model import TaskView
 
 from nova_console.cli.frame import with_client
@@ -20,11 +22,18 @@ _SHOWN_FILES = 100
 @with_client
 async def command(client: Client, out: Output, id: str) -> None:
     """Show all that is known of task ID."""
-    task = await client.get(id)
+    try:
+        task, kept = await client.get(id), True
+    except NotFound as unknown:
+        task, kept = await _recorded(client, unknown, id), False
     if out.as_json:
-        out.json(task)
+        out.json({**{f.name: getattr(task, f.name) for f in fields(task)}, "kept": kept})
         return
-    for name, text in _facts(task):
+    if not kept:
+        out.note(
+            "its owner keeps it no longer: this is what was recorded, without arguments or result"
+        )
+    for name, text in _facts(task) if kept else _recorded_facts(task):
         out.line(f"{name + ':':<13}{text}")
     if len(task.attempts) > 0:
         rows = [
@@ -34,6 +43,24 @@ async def command(client: Client, out: Output, id: str) -> None:
         out.table(("ATTEMPT", "STATUS", "NODE", "WHY"), rows)
     if task.failure and task.failure.traceback:
         out.line(task.failure.traceback.rstrip("\n"))
+
+
+async def _recorded(client: Client, unknown: NotFound, id: str) -> TaskView:
+    """The latest end of it. Raises `unknown` when no history that answers has one."""
+    try:
+        page = await client.metrics.ends(id)
+    except NovaError:
+        raise unknown from None
+    for task in page.tasks:
+        return task.view()
+    raise unknown
+
+
+def _recorded_facts(task: TaskView) -> Iterator[tuple[str, str]]:
+    unknown = {"args", "value", "error"}
+    yield from (fact for fact in _facts(task) if fact[0] not in unknown)
+    if task.failure:
+        yield "error", task.failure.code
 
 
 def _facts(task: TaskView) -> list[tuple[str, str]]:
