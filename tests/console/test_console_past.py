@@ -31,6 +31,7 @@ from support.console_world import (
     task,
     until,
 )
+from textual.events import MouseScrollDown
 
 Scene = Callable[[Any, Console, FakeMesh], Awaitable[None]]
 
@@ -108,6 +109,29 @@ def test_the_last_row_brings_the_next_page_until_there_is_none() -> None:
             tasks=[task(9_000, Status.WAITING)], past=[past_task(no) for no in range(1, 2_501)]
         ),
     )
+
+
+def test_the_wheel_brings_the_next_page_too_when_it_is_at_the_end() -> None:
+    async def scene(pilot: Any, app: Console, mesh: FakeMesh) -> None:
+        await shows(app, "1 shown", "more below the last", pilot=pilot)
+        turn_wheel(app)
+        await shows(app, "1,001 shown of 1,201 on the mesh", pilot=pilot)
+        turn_wheel(app)
+        await until(lambda: table(app).scroll_offset.y > 0)
+        assert len(mesh.recalled) == 1
+        table(app).scroll_end(animate=False)
+        await until(lambda: table(app).is_vertical_scroll_end)
+        turn_wheel(app)
+        await shows(app, "1,201 shown of 1,201", pilot=pilot)
+
+    tasks = [task(9_000, Status.WAITING)]
+    play(scene, small_mesh(tasks=tasks, past=[past_task(no) for no in range(1, 1_201)]))
+
+
+def turn_wheel(app: Console) -> None:
+    """Over the table, as the terminal tells it."""
+    x, y = table(app).region.offset
+    app.post_message(MouseScrollDown(None, x, y, 0, 0, 0, shift=False, meta=False, ctrl=False))
 
 
 def test_pages_of_what_is_kept_anyway_are_passed_over() -> None:

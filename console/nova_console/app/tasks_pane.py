@@ -9,6 +9,7 @@ from nova_client import Status
 from nova_client.filters import Filter, whole_capability
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.events import MouseScrollDown
 from textual.message import Message
 
 from nova_console.app import bars, keys, task_lines
@@ -30,7 +31,7 @@ class TaskTable(Page):
     """The cursor stays on the task it was put on; until then, and after home, on the newest."""
 
     class Bottom(Message):
-        """The cursor is on the last row."""
+        """The cursor is on the last row, or the wheel would go beyond it."""
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
@@ -68,6 +69,10 @@ class TaskTable(Page):
         super().go(index)
         self._hold()
         if self.cursor >= self.count() - 1:
+            self.post_message(self.Bottom())
+
+    def on_mouse_scroll_down(self, _: MouseScrollDown) -> None:
+        if self.is_vertical_scroll_end:
             self.post_message(self.Bottom())
 
     def action_first(self) -> None:
