@@ -181,7 +181,7 @@ class Capability(Generic[P, R]):
         return function
 
     def unpack(self, function: F) -> F:
-        """The opposite of pack."""
+        """The opposite of pack: a result, or what else the merge can go through."""
         self.unpacker = function
         return function
 

@@ -31,7 +31,7 @@ class Piece(NamedTuple):
 
     def read(self) -> bytes:
         with self.open() as stream:
-            return stream.read()
+            return stream.read(self.size_bytes)
 
     def chunks(self, size_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
         with self.open() as stream:

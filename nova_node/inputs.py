@@ -152,8 +152,9 @@ class Inputs:
         ready: list[Attempt] = []
         for key, attempt in zip(keys, attempts, strict=True):
             try:
-                await self._fetch_all(attempt)
-                await asyncio.to_thread(self._lend, attempt)
+                if not await asyncio.to_thread(self._lend_if_here, attempt):
+                    await self._fetch_all(attempt)
+                    await asyncio.to_thread(self._lend, attempt)
             except Exception as raised:
                 error = _typed(raised)
                 # a part of a merge can be made again, an input that nobody holds cannot
@@ -187,6 +188,13 @@ class Inputs:
         if not any(attempt.demand.secrets for attempt in attempts):
             return {}, {}
         return await asyncio.to_thread(self._resolver.reveal_all, attempts)
+
+    def _lend_if_here(self, attempt: Attempt) -> bool:
+        """Whether nothing has to be fetched first."""
+        if any(self._blobs.missing(*each) for each in _reads(attempt)):
+            return False
+        self._lend(attempt)
+        return True
 
     def _lend(self, attempt: Attempt) -> None:
         """All of what it reads, or nothing. The executor takes it back."""

@@ -21,12 +21,15 @@ _DIGEST_BYTES = 32
 async def put(
     wire: channel.Wire, pieces: Iterator[bytes], json: bool = False, sensitive: bool = False
 ) -> BlobRef:
-    """Store the pieces (each at most 1 MiB) as one blob; they are drawn off the event loop."""
+    """Store the pieces (each at most 1 MiB) as one blob. Each is drawn off the event loop while
+    the one before it is on its way."""
     encoding = task_pb2.ENCODING_JSON if json else task_pb2.ENCODING_RAW
     call = wire.blobs.Put(timeout=PUT_TIMEOUT_S)
     try:
         await call.write(blobs_pb2.PutRequest(encoding=encoding, sensitive=sensitive))
-        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        drawn = _draw(pieces)
+        while (piece := await drawn) is not None:
+            drawn = _draw(pieces)
             await call.write(blobs_pb2.PutRequest(data=piece))
         await call.done_writing()
         return decode.blob(await call)
@@ -36,6 +39,13 @@ async def put(
         raise await _end_of(wire, call) from None
     finally:
         call.cancel()
+
+
+def _draw(pieces: Iterator[bytes]) -> asyncio.Future[bytes | None]:
+    """The next piece, None at the end; drawn in a thread, whether or not anybody waits for it."""
+    drawn = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
+    drawn.add_done_callback(lambda _: drawn.cancelled() or drawn.exception())
+    return drawn
 
 
 async def _end_of(wire: channel.Wire, call: asyncio.Future[task_pb2.BlobRef]) -> NovaError:

@@ -74,10 +74,13 @@ class Packer:
         for name, path in self._files:
             start = offset
             try:
-                with path.open("rb") as file:
+                with path.open("rb", buffering=0) as file:
                     while data := file.read(PIECE_BYTES - len(piece)):
-                        piece += data
                         offset += len(data)
+                        if len(data) == PIECE_BYTES:
+                            yield data
+                            continue
+                        piece += data
                         if len(piece) == PIECE_BYTES:
                             yield bytes(piece)
                             piece.clear()

@@ -13,8 +13,23 @@ from nova_node.capability import WHITESPACE, Fatal, Files, Piece, capability
 
 MAX_MATCHES = 1000
 TEXT_LENGTH = 400
+BLOCK_BYTES = 1 << 15
+"""Words that are counted together: few enough for them to stay in the processor's cache."""
 
 Counts = dict[str, int]
+
+
+class Columns:
+    """Counts that are only gone through once: no dict is made of them."""
+
+    def __init__(self, words: list[str], numbers: array[int]) -> None:
+        self._words, self._numbers = words, numbers
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def items(self) -> Iterator[tuple[str, int]]:
+        return zip(self._words, self._numbers, strict=True)
 
 
 @capability("text.wordcount")
@@ -24,7 +39,7 @@ def wordcount(
     """How often each word occurs, as `str.split()` parts words."""
     counts: Counter[str] = Counter()
     for piece in files:
-        for block in piece.blocks(WHITESPACE):
+        for block in piece.blocks(WHITESPACE, BLOCK_BYTES):
             counts.update(block.decode(errors="replace").split())
     if min_length > 1:
         return {word: count for word, count in counts.items() if len(word) >= min_length}
@@ -38,14 +53,16 @@ def _(files: Files, *, shards: int, min_length: int) -> Iterator[dict[str, objec
 
 
 @wordcount.merge
-def _(parts: Iterator[Counts]) -> Counts:
+def _(parts: Iterator[Counts | Columns]) -> Counts:
     total: Counts = {}
     for part in parts:
         if len(part) > len(total):
-            total, part = part, total
-        known = total.get
+            part, total = total, dict(part.items())
         for word, count in part.items():
-            total[word] = known(word, 0) + count
+            if word in total:
+                total[word] += count
+            else:
+                total[word] = count
     return total
 
 
@@ -63,14 +80,14 @@ def _(counts: Counts) -> bytes:
 
 
 @wordcount.unpack
-def _(data: bytes) -> Counts:
+def _(data: bytes) -> Columns:
     end = data.index(b"\n")
     numbers = array("I") if data[end + 1 : end + 2] == b"I" else array("Q")
     numbers.frombytes(data[end + 2 :])
     if sys.byteorder == "big":
         numbers.byteswap()
     words = data[:end].decode().split(" ") if end else []
-    return dict(zip(words, numbers, strict=True))
+    return Columns(words, numbers)
 
 
 class Match(TypedDict):

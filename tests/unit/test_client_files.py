@@ -21,6 +21,7 @@ def fill(folder: Path, contents: dict[str, bytes]) -> Path:
 
 def test_extents_point_at_the_bytes_of_each_file(tmp_path: Path):
     contents = {
+        "0.bin": os.urandom(2 * PIECE_BYTES),
         "b/z.bin": os.urandom(2 * PIECE_BYTES + 3),
         "b/empty": b"",
         "a.txt": b"alpha",
@@ -28,7 +29,7 @@ def test_extents_point_at_the_bytes_of_each_file(tmp_path: Path):
     }
     packer = Packer(walk([fill(tmp_path / "top", contents)]))
     pieces = list(packer.pieces())
-    assert [len(piece) for piece in pieces[:-1]] == [PIECE_BYTES, PIECE_BYTES]
+    assert [len(piece) for piece in pieces[:-1]] == [PIECE_BYTES] * 4
     packed = b"".join(pieces)
     made = packer.files(BlobRef("id", len(packed)))
     assert [item.name for item in made.extents] == sorted(f"top/{name}" for name in contents)
