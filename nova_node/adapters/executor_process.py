@@ -173,17 +173,17 @@ class _Slot:
             return
         row = executor.catalogue.job_row
         try:
-            data = encode_attempts(keys, attempts, row, executor.locate, secrets)
+            pieces = encode_attempts(keys, attempts, row, executor.locate, secrets)
         except (NovaError, OSError):
             keys, attempts = self._without_lost_blobs(keys, attempts)
-            data = encode_attempts(keys, attempts, row, executor.locate, secrets)
+            pieces = encode_attempts(keys, attempts, row, executor.locate, secrets)
         if secrets:
             self._guard(secrets)
         self._owed.extend(zip(keys, attempts, strict=True))
         for key, attempt in zip(keys, attempts, strict=True):
             if attempt.call.inputs or attempt.parts:
                 self._reading[key] = attempt
-        process.send(data)
+        process.send(*pieces)
         if self._watch is None:
             self._watch_soon()
 

@@ -206,9 +206,10 @@ def _input_from_pb(pb: task_pb2.Input) -> Input:
     name = check_identifier(pb.name)
     match pb.WhichOneof("kind"):
         case "raw":
-            if len(pb.raw) > INLINE_MAX_BYTES:
-                raise _too_large(f"input {name}", len(pb.raw))
-            return Input(name, pb.raw)
+            raw = pb.raw  # each look at it is a copy
+            if len(raw) > INLINE_MAX_BYTES:
+                raise _too_large(f"input {name}", len(raw))
+            return Input(name, raw)
         case "files":
             check_count(pb.files.extents, "files of an input", CALLS_MAX)
             return Input(name, b"", tuple([_extent_from_pb(e) for e in pb.files.extents]))

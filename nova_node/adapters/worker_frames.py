@@ -6,12 +6,14 @@ the parsing of ten thousand empty calls costs next to nothing.
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nova_node.adapters.worker_main import LARGE_BYTES
 from nova_node.core.model import (
     Attempt,
     Call,
@@ -47,9 +49,29 @@ _DONE, _FAILED, _JSON = Status.DONE, Status.FAILED, Encoding.JSON
 
 
 def frame(head: Head, body: Sequence[bytes] = ()) -> bytes:
+    return b"".join(_parts_of(head, body))
+
+
+def pieces(head: Head, body: Sequence[bytes]) -> list[bytes]:
+    """A frame, to be sent piece by piece: what is large is not copied."""
+    parts = _parts_of(head, body)
+    if max(map(len, parts)) < LARGE_BYTES:
+        return [b"".join(parts)]
+    whole: list[bytes] = []
+    small: list[bytes] = []
+    for piece in parts:
+        if len(piece) < LARGE_BYTES:
+            small.append(piece)
+        else:
+            whole += (b"".join(small), piece)
+            small = []
+    return [*whole, b"".join(small)]
+
+
+def _parts_of(head: Head, body: Sequence[bytes]) -> tuple[bytes, ...]:
     text = _dump(head).encode()
     size_bytes = sum([len(piece) for piece in body])
-    return b"".join((SIZES.pack(len(text), size_bytes), text, *body))
+    return SIZES.pack(len(text), size_bytes), text, *body
 
 
 class Frames:
@@ -57,11 +79,31 @@ class Frames:
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self._large: _Large | None = None
+
+    @property
+    def rest(self) -> memoryview | None:
+        """Room for what is still to come of a large body, while one is under way. Who reads into it
+        says how much `arrived`; or feeds on as ever."""
+        return self._large.rest if self._large else None
+
+    def arrived(self, size_bytes: int) -> list[tuple[Head, bytes]]:
+        large = self._large
+        assert large is not None
+        large.arrived(size_bytes)
+        if large.rest:
+            return []
+        self._large = None
+        return [(large.head, large.body())]
 
     def feed(self, data: bytes) -> list[tuple[Head, bytes]]:
+        whole: list[tuple[Head, bytes]] = []
+        if (rest := self.rest) is not None:
+            data, more = data[: len(rest)], data[len(rest) :]
+            rest[: len(data)] = data
+            whole, data = self.arrived(len(data)), more
         held = self._held
         held += data
-        whole: list[tuple[Head, bytes]] = []
         at = 0
         while len(held) - at >= 8:
             head_size, body_size = SIZES.unpack_from(held, at)
@@ -70,6 +112,10 @@ class Frames:
             middle = at + 8 + head_size
             end = middle + body_size
             if end > len(held):
+                if body_size >= LARGE_BYTES and middle <= len(held):
+                    head = json.loads(held[at + 8 : middle])
+                    self._large = _Large(head, body_size, held[middle:])
+                    at = len(held)
                 break
             with memoryview(held) as view:
                 body = bytes(view[middle:end])
@@ -79,13 +125,31 @@ class Frames:
         return whole
 
 
+class _Large:
+    """A frame whose body is put together where it stays."""
+
+    def __init__(self, head: Head, size_bytes: int, begin: bytearray) -> None:
+        self.head = head
+        # nobody else holds these bytes, so that BytesIO neither copies them now nor in the end
+        self._bytes = io.BytesIO(bytes(size_bytes))
+        self.rest = self._bytes.getbuffer()
+        self.rest[: len(begin)] = begin
+        self.arrived(len(begin))
+
+    def arrived(self, size_bytes: int) -> None:
+        self.rest = self.rest[size_bytes:]
+
+    def body(self) -> bytes:
+        return self._bytes.getvalue()
+
+
 def encode_attempts(
     keys: Sequence[int],
     attempts: Sequence[Attempt],
     row: JobRow,
     locate: Callable[[str], str],
     secrets: Mapping[int, Revealed] = NO_SECRETS,
-) -> bytes:
+) -> list[bytes]:
     """A batch. `row` describes a demand to the worker, `locate` is as in ProcessExecutor."""
     jobs: list[Any] = []
     of: list[int] = []
@@ -111,7 +175,7 @@ def encode_attempts(
                 if blob_id not in paths:
                     paths[blob_id] = locate(blob_id)
     columns = {"keys": list(keys), "jobs": jobs, "of": of, "sizes": sizes, "notes": notes}
-    return frame({**columns, "paths": paths}, body)
+    return pieces({**columns, "paths": paths}, body)
 
 
 def blob_ids(attempt: Attempt) -> set[str]:

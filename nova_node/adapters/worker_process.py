@@ -19,8 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from nova_node.adapters.worker_frames import Frames, Head
+from nova_node.adapters.worker_frames import Head
 from nova_node.adapters.worker_main import IDLE
+from nova_node.adapters.worker_socket import WorkerSocket
 
 SOCKET_BYTES = 1 << 20
 DRAIN_S = 0.5
@@ -59,8 +60,7 @@ class WorkerProcess:
     ) -> None:
         self._on_frames, self._on_raw, self._main = on_frames, on_raw, main
         self._loop = asyncio.get_running_loop()
-        self._frames = Frames()
-        self._socket: asyncio.Transport | None = None
+        self._socket: WorkerSocket | None = None
         self._child: asyncio.SubprocessTransport | None = None
         self._pipes: dict[int, int] = {}
         self._exited = False
@@ -92,8 +92,7 @@ class WorkerProcess:
         }
         outputs = [self._pipe(fd) for fd in (1, 2)]
         try:
-            socket_end, _ = await self._loop.create_connection(lambda: _Socket(self), sock=ours)
-            self._socket = socket_end
+            self._socket = WorkerSocket(ours, self._on_frames, self.lost)
             child, _ = await self._loop.subprocess_exec(
                 lambda: _Child(self),
                 *(sys.executable, "-c", _START, json.dumps(setup)),
@@ -114,9 +113,9 @@ class WorkerProcess:
         self._child = child
         self.pid = child.get_pid()
 
-    def send(self, data: bytes) -> None:
+    def send(self, *pieces: bytes) -> None:
         if self._socket:
-            self._socket.write(data)
+            self._socket.send(*pieces)
 
     def current(self) -> tuple[int, int]:
         """The key of the attempt it is in (IDLE: none), and its start by the monotonic clock in ns.
@@ -129,14 +128,10 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
-    def received(self, data: bytes) -> None:
-        if frames := self._frames.feed(data):
-            self._on_frames(frames)
-
     async def retire(self) -> None:
         """Let it clean up and end by itself, and wait a little until it did."""
         if self._socket:
-            self._socket.write_eof()
+            self._socket.end()
         await asyncio.wait({self.ended}, timeout=RETIRE_S)
 
     def lost(self) -> None:
@@ -196,20 +191,10 @@ class WorkerProcess:
 
     def _close(self) -> None:
         if self._socket:
-            self._socket.abort()
+            self._socket.close()
+            self._socket = None
         for fd in tuple(self._pipes):
             self._close_pipe(fd)
-
-
-class _Socket(asyncio.Protocol):
-    def __init__(self, process: WorkerProcess) -> None:
-        self._process = process
-
-    def data_received(self, data: bytes) -> None:
-        self._process.received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._process.lost()
 
 
 class _Child(asyncio.SubprocessProtocol):
