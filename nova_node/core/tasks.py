@@ -349,9 +349,11 @@ class Tasks:
                 ended[status] += 1
                 self.unended -= 1
                 batch = task.batch
-                if outcome.value is not None:
-                    batch.size_bytes += len(outcome.value.data)
-                    self.size_bytes += len(outcome.value.data)
+                grown = len(outcome.value.data) if outcome.value is not None else 0
+                if status is Status.DONE and task.call.inputs:
+                    grown -= _let_go_of_inputs(task)
+                batch.size_bytes += grown
+                self.size_bytes += grown
                 batch.unended -= 1
                 if not batch.unended:
                     batch.ended_at = now
@@ -379,6 +381,13 @@ class Tasks:
             task.batch.children = [no for no in task.batch.children if no not in gone]
         for no in gone:
             del self.by_no[no]
+
+
+def _let_go_of_inputs(task: Task) -> int:
+    """Of their bytes: what is done does not run again. How many these were."""
+    call = task.call
+    task.call = call._replace(inputs=tuple([i._replace(raw=b"") for i in call.inputs]))
+    return call.size_bytes - task.call.size_bytes
 
 
 def _move(task: Task, status: Status) -> None:

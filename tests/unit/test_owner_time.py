@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.lone import (
     DEFAULTS,
@@ -32,6 +34,7 @@ from nova_node.core.model import (
     Demand,
     Fence,
     Group,
+    Input,
     Status,
 )
 from nova_node.core.owner import OwnerConfig
@@ -195,6 +198,26 @@ def test_large_results_are_forgotten_before_they_fill_the_memory() -> None:
     assert tasks.batches
     assert tasks.size_bytes == sum(batch.size_bytes for batch in tasks.batches.values())
     assert 150 < tasks.size_bytes <= 200
+
+
+def test_inputs_of_what_is_done_take_no_memory_and_those_of_dead_letters_stay() -> None:
+    lone = with_peer()
+    raw = b"x" * 1_000
+    calls = (Call(b"{}", (Input("data", raw),)),) * 2
+    effects = lone.tell(Submit("t", "r", (Group(replace(PLAIN, max_attempts=1), calls),)))
+    tasks = lone.engine.tasks
+    whole_bytes = tasks.size_bytes
+    one, two = attempts_of(list(effects))
+    lone.report(done(one), failed(two))
+    assert [task.call.inputs for task in tasks.by_no.values()] == [
+        (Input("data", b""),),
+        (Input("data", raw),),
+    ]
+    value = tasks.by_no[one.no].outcome
+    assert value is not None
+    assert value.value is not None
+    assert tasks.size_bytes == whole_bytes - len(raw) + len(value.value.data)
+    assert tasks.size_bytes == sum(batch.size_bytes for batch in tasks.batches.values())
 
 
 def test_open_batches_are_never_forgotten() -> None:
