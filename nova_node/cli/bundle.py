@@ -12,7 +12,6 @@ import os
 import platform
 import re
 import sys
-import tarfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -186,6 +185,8 @@ def _known(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write(path: Path, files: Mapping[str, str]) -> None:
     """Readable for this user only. Raises Unavailable."""
+    import tarfile
+
     now = int(time.time())
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
