@@ -110,10 +110,10 @@ class Engine:
             Submit: owner.submit,
             Cancel: owner.cancel,
             Requeue: owner.dead_letters.requeue,
-            Resulted: owner.resulted,
-            Pulled: owner.pulled,
+            Resulted: owner.judging.resulted,
+            Pulled: owner.judging.pulled,
             Confirmed: owner.spending.confirmed,
-            Heard: owner.heard,
+            Heard: owner.judging.heard,
             Granted: lambda s, now: links.granted(s.node, s.credit),
             LinkUp: lambda s, now: links.up(s.node),
             LinkDown: self._link_down,
@@ -212,7 +212,7 @@ class Engine:
     def _link_down(self, signal: LinkDown, now: float) -> None:
         worker = self.links.down(signal.node, now)
         if worker is not None:
-            self.owner.lost(worker, signal.why, now)
+            self.owner.judging.lost(worker, signal.why, now)
 
     def _owner_down(self, signal: OwnerDown, now: float) -> None:
         self.worker.link_down(signal.link)
@@ -224,7 +224,7 @@ class Engine:
         before = worker.member.state if worker is not None and worker.member is not None else None
         gone = self.links.seen(member, now)
         if gone is not None:
-            self.owner.lost(gone, f"it is {member.state.name.lower()}", now)
+            self.owner.judging.lost(gone, f"it is {member.state.name.lower()}", now)
         if before is not member.state and (before is not None or member.state is MemberState.ALIVE):
             fact = PeerChanged(member.node, member.name, member.state.name.lower(), "")
             self.owner.record(fact, 0, now, False)

@@ -1,7 +1,8 @@
-"""The owner of tasks: accepts, places, judges results, retries, and alone decides each task's fate.
+"""The owner of tasks: accepts and places them, ends them, and alone decides each task's fate.
 
-Rule: every change of a task is an event, applied to `Tasks` and appended in the same step. Splitting
-and merging live in `shards.py`, matching with workers in `dispatch.py`.
+Rule: every change of a task is an event, applied to `Tasks` and appended in the same step. What
+becomes of an answer is in `judging.py`, splitting and merging in `shards.py`, matching with workers in
+`dispatch.py`.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from typing import Any, NamedTuple
 from nova_node.core.asked import Asked
 from nova_node.core.dead_letters import DeadLetters
 from nova_node.core.dispatch import Dispatch
-from nova_node.core.effects import Acknowledge, Append, Assign, Effect, Forget, Pull, Recall, Revoke
+from nova_node.core.effects import Acknowledge, Append, Assign, Effect, Forget, Recall, Revoke
 from nova_node.core.errors import Invalid, NotFound
-from nova_node.core.events import Accepted, Assigned, Event, Fact, Finished, Output, Retried
+from nova_node.core.events import Accepted, Assigned, Event, Fact, Finished, Retried
 from nova_node.core.intake import refuse
+from nova_node.core.judging import Judging
 from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import Attempt, Durability, Failure, Fence, Outcome, Phase, Status
 from nova_node.core.placement import Worker
 from nova_node.core.retention import Retention, RetentionConfig
-from nova_node.core.retry import RetryPolicy, delay_s, gives_up, is_charged
+from nova_node.core.retry import RetryPolicy
 from nova_node.core.shards import Shards
-from nova_node.core.signals import Cancel, Heard, Pulled, Resulted, Submit
+from nova_node.core.signals import Cancel, Submit
 from nova_node.core.spending import Spending
 from nova_node.core.tasks import Batch, Task, Tasks, root_attempt
 from nova_node.core.timers import Timers
@@ -68,16 +70,14 @@ class Owner:
         self.shards = Shards(self)
         self.spending = Spending(self)
         self.draining = False
-        #: results that came too late to count
-        self.fenced = 0
         self.seq = incarnation << SEQ_BITS
         self.out = out
         self._config = config
-        self._rng = rng
         self.timers = Timers(tasks)
         self.retention = Retention(tasks, config.retention)
         self.dead_letters = DeadLetters(self, config.unended_max)
         self.asked = Asked(self)
+        self.judging = Judging(self, config.retry, rng)
 
     # ------------------------------------------------------------ accepting
 
@@ -201,114 +201,7 @@ class Owner:
         else:
             self.out.append(Assign(worker.node, attempts))
 
-    # ------------------------------------------------------------ judging
-
-    def resulted(self, signal: Resulted, now: float) -> None:
-        worker = self.dispatch.workers.get(signal.node)
-        if worker is None:
-            return
-        # what is done counts before a failure beside it, which may take its whole batch along
-        done: dict[Batch, list[Outcome]] = {}
-        bad: list[Outcome] = []
-        for outcome in signal.outcomes:
-            if outcome.status is not Status.DONE:
-                bad.append(outcome)
-            elif task := self._settle(worker, outcome.no, outcome.attempt):
-                worker.failures *= 0.5
-                self.dispatch.learn(task.demand, task.phase, outcome.elapsed_us)
-                self._done(task, outcome, signal.node, done)
-        for batch, outcomes in done.items():
-            self.finish(batch, outcomes, now)
-        for outcome in bad:
-            if task := self._settle(worker, outcome.no, outcome.attempt):
-                if outcome.failure is None or not outcome.failure.retry_after_s:
-                    worker.failures += 1.0
-                self.failed(task, outcome, now)
-        for cut in signal.cuts:
-            if task := self._settle(worker, cut.no, cut.attempt):
-                self.dispatch.learn(task.demand, task.phase, cut.elapsed_us)
-                self.shards.cut(task, cut, now)
-        for no, attempt in signal.returned:
-            if task := self._settle(worker, no, attempt):
-                self._requeue(task, Outcome(no, attempt, Status.WAITING, node=signal.node), now)
-
-    def _settle(self, worker: Worker, no: int, attempt: int) -> Task | None:
-        """The fence: the task, if this worker owed this attempt of it; it does no more."""
-        task = worker.owed.get(no)
-        if task is None or task.attempt != attempt:
-            self.fenced += 1
-            return None
-        self.dispatch.settle(worker, task)
-        return task
-
-    def _done(
-        self, task: Task, outcome: Outcome, node: str, done: dict[Batch, list[Outcome]]
-    ) -> None:
-        value = outcome.value
-        if value is not None and (value.blob is not None or value.pack is not None):
-            value = value.held_by(node)
-            if node != self.me and not self.shards.is_part(task):
-                self.out.append(Pull(task.no, task.attempt, value, outcome.usage))
-                return
-        done.setdefault(task.batch, []).append(
-            Outcome(
-                task.no,
-                task.attempt,
-                Status.DONE,
-                value,
-                None,
-                node,
-                task.started_at,
-                outcome.elapsed_us,
-                outcome.usage,
-            )
-        )
-
-    def pulled(self, signal: Pulled, now: float) -> None:
-        task = self.tasks.by_no.get(signal.no)
-        if task is None or task.status is not Status.RUNNING or task.attempt != signal.attempt:
-            return
-        status = Status.DONE if signal.failure is None else Status.FAILED
-        outcome = Outcome(
-            task.no,
-            task.attempt,
-            status,
-            signal.value,
-            signal.failure,
-            task.node,
-            task.started_at,
-            usage=signal.usage,
-        )
-        if signal.failure is None:
-            self.finish(task.batch, [outcome], now)
-        else:
-            self.failed(task, outcome, now)
-
-    def failed(self, task: Task, outcome: Outcome, now: float) -> None:
-        """An attempt ended badly: try again, or set the task aside."""
-        failure = outcome.failure or Failure(
-            "internal", "the attempt gave neither value nor reason"
-        )
-        outcome = outcome._replace(node=task.node, started_at=task.started_at, value=None)
-        if self.shards.recover(task, outcome, failure, now):
-            return
-        policy, charged = self._config.retry, is_charged(failure)
-        tries = 1 + (task.failures if charged else task.losses)
-        if gives_up(failure, tries, task.demand.max_attempts if charged else policy.max_losses):
-            self.fail(task, outcome._replace(status=Status.FAILED), now)
-            return
-        # a pause that was asked for is not made longer, only so that not all come back at once
-        not_before = now + delay_s(policy, 1 if failure.retry_after_s else tries, self._rng)
-        if failure.retry_after_s:
-            until = now + min(failure.retry_after_s, policy.pause_cap_s)
-            begin = self.dispatch.rest(task.node, task.demand, until, now)
-            not_before = begin + not_before - now if begin > now else 0.0
-        retried = Retried(outcome, not_before, charged)
-        self.record(retried, task.batch.first, now, task.batch.journaled)
-        if not_before:
-            self.timers.back_off(task)
-        else:
-            self.dispatch.ready.push(task, first=True)
+    # ------------------------------------------------------------ ending
 
     def fail(self, task: Task, outcome: Outcome, now: float) -> None:
         """Set a task aside for good; a shard takes its parent, and that its other shards, along."""
@@ -316,26 +209,6 @@ class Owner:
         self.finish(task.batch, [outcome], now)
         if parent is not None and parent.status not in ENDED:
             self.shards.failed(parent, task, outcome, now)
-
-    def lost(self, worker: Worker, why: str, now: float) -> None:
-        """A worker is gone: whatever it owes goes elsewhere at once."""
-        failure = Failure("lost", f"node {worker.node} was lost: {why}", retryable=True)
-        for task in worker.disown():
-            if task.status is not Status.RUNNING or task.node != worker.node:
-                continue
-            outcome = Outcome(
-                task.no, task.attempt, Status.FAILED, None, failure, worker.node, task.started_at
-            )._replace(usage=self.spending.used(task))
-            if task.losses >= self._config.retry.max_losses:
-                self.fail(task, outcome, now)
-            else:
-                self._requeue(task, outcome, now)
-
-    def _requeue(self, task: Task, outcome: Outcome, now: float) -> None:
-        batch = task.batch
-        spends = batch.purse is not None and batch.journaled
-        self.record(Retried(outcome, 0.0, False), batch.first, now, spends)
-        self.dispatch.ready.push(task, urgent=True)
 
     def finish(self, batch: Batch, outcomes: list[Outcome], now: float) -> None:
         """Record ends of tasks of one batch, and go on with what waited for them."""
@@ -347,14 +220,6 @@ class Owner:
                 self.shards.ended(task, now)
         if not batch.unended and batch.first in self.tasks.batches:
             self.retention.ended(batch)
-
-    def heard(self, signal: Heard, now: float) -> None:
-        worker = self.dispatch.workers.get(signal.node)
-        owed = worker.owed if worker is not None else {}
-        for said in signal.said:
-            task = owed.get(said.no)
-            if task is not None and task.attempt == said.attempt:
-                self.record(Output(said), task.batch.first, now, task.batch.journaled)
 
     # ------------------------------------------------------------ time
 

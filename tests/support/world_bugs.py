@@ -17,6 +17,7 @@ from nova_node.core import roster
 from nova_node.core.effects import Revoke
 from nova_node.core.events import Event, Retried
 from nova_node.core.fairness import Flow
+from nova_node.core.judging import Judging
 from nova_node.core.model import NULL, Attempt, Fence, MemberState, Outcome, Phase, Status
 from nova_node.core.owner import Owner
 from nova_node.core.placement import Worker as Peer
@@ -43,13 +44,13 @@ def bug(plant: Callable[[Patch], None]) -> Callable[[Patch], None]:
 
 @bug
 def skip_the_fence(patch: Patch) -> None:
-    def settle(self: Owner, worker: Peer, no: int, attempt: int) -> Task | None:
-        task = self.tasks.by_no.get(no)
+    def settle(self: Judging, worker: Peer, no: int, attempt: int) -> Task | None:
+        task = self._books.tasks.by_no.get(no)
         if task is not None:
-            self.dispatch.settle(worker, task)
+            self._books.dispatch.settle(worker, task)
         return task
 
-    patch.setattr(Owner, "_settle", settle)
+    patch.setattr(Judging, "_settle", settle)
 
 
 @bug
@@ -95,32 +96,32 @@ def forget_a_tombstone(patch: Patch) -> None:
 
 @bug
 def requeue_twice(patch: Patch) -> None:
-    requeue: Callable[..., None] = Owner._requeue
+    requeue: Callable[..., None] = Judging._requeue
 
-    def twice(self: Owner, task: Task, outcome: Outcome, now: float) -> None:
+    def twice(self: Judging, task: Task, outcome: Outcome, now: float) -> None:
         requeue(self, task, outcome, now)
-        self.dispatch.ready.push(task, first=True)
+        self._books.dispatch.ready.push(task, first=True)
 
     def take(self: Flow, count: int) -> list[Task]:
         return [self.tasks.popleft() for _ in range(min(count, len(self.tasks)))]
 
-    patch.setattr(Owner, "_requeue", twice)
+    patch.setattr(Judging, "_requeue", twice)
     patch.setattr(Flow, "take", take)
 
 
 @bug
 def forget_the_lost(patch: Patch) -> None:
-    patch.setattr(Owner, "lost", _nothing)
+    patch.setattr(Judging, "lost", _nothing)
 
 
 @bug
 def drop_returned_attempts(patch: Patch) -> None:
-    resulted: Callable[..., None] = Owner.resulted
+    resulted: Callable[..., None] = Judging.resulted
 
-    def forgetful(self: Owner, signal: Resulted, now: float) -> None:
+    def forgetful(self: Judging, signal: Resulted, now: float) -> None:
         resulted(self, replace(signal, returned=()), now)
 
-    patch.setattr(Owner, "resulted", forgetful)
+    patch.setattr(Judging, "resulted", forgetful)
 
 
 @bug
@@ -148,16 +149,16 @@ def lose_cuts_of_retries(patch: Patch) -> None:
 
 @bug
 def count_a_lost_attempt_as_result(patch: Patch) -> None:
-    requeue: Callable[..., None] = Owner._requeue
+    requeue: Callable[..., None] = Judging._requeue
 
-    def finish(self: Owner, task: Task, outcome: Outcome, now: float) -> None:
+    def finish(self: Judging, task: Task, outcome: Outcome, now: float) -> None:
         if outcome.status is Status.FAILED:
             done = outcome._replace(status=Status.DONE, failure=None, value=NULL)
-            self.finish(task.batch, [done], now)
+            self._books.finish(task.batch, [done], now)
         else:
             requeue(self, task, outcome, now)
 
-    patch.setattr(Owner, "_requeue", finish)
+    patch.setattr(Judging, "_requeue", finish)
 
 
 @bug
@@ -262,8 +263,8 @@ def let_parents_hold_the_room_of_their_shards(patch: Patch) -> None:
 def judge_failures_first(patch: Patch) -> None:
     """One that takes its batch along leaves results of the same batch without a task."""
 
-    def resulted(self: Owner, signal: Resulted, now: float) -> None:
-        worker = self.dispatch.workers[signal.node]
+    def resulted(self: Judging, signal: Resulted, now: float) -> None:
+        worker = self._books.dispatch.workers[signal.node]
         done: dict[Any, list[Outcome]] = {}
         for outcome in signal.outcomes:
             task = self._settle(worker, outcome.no, outcome.attempt)
@@ -272,11 +273,11 @@ def judge_failures_first(patch: Patch) -> None:
             elif task is not None:
                 self.failed(task, outcome, now)
         for batch, outcomes in done.items():
-            self.finish(batch, outcomes, now)
+            self._books.finish(batch, outcomes, now)
         judge(self, replace(signal, outcomes=()), now)
 
-    judge: Callable[..., None] = Owner.resulted
-    patch.setattr(Owner, "resulted", resulted)
+    judge: Callable[..., None] = Judging.resulted
+    patch.setattr(Judging, "resulted", resulted)
 
 
 @bug

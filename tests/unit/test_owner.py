@@ -203,7 +203,7 @@ def test_a_result_of_another_attempt_is_fenced(late: Fence) -> None:
     lone = with_peer()
     assigned(lone)
     assert not facts(lone.report(done(late)), Finished)
-    assert lone.engine.owner.fenced == 1
+    assert lone.engine.owner.judging.fenced == 1
 
 
 def test_a_result_of_another_node_is_fenced() -> None:
