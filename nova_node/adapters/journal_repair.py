@@ -64,7 +64,7 @@ def check(folder: Path, head: Head, sealer: Sealer | None = None) -> Head:
             return last
     except SQLITE_ERRORS as error:
         if not is_damage(error, path):
-            raise typed(error) from error
+            raise typed(error, path) from error
         raise _salvage(folder, head, sealer, str(error)) from error
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -27,6 +28,7 @@ BUSY_TIMEOUT_S = 30.0
 WAL_MAX_BYTES = 64 << 20
 READ_AT_ONCE_BYTES = 8 << 20
 READ_AT_ONCE_ROWS = 1000
+PROBE_BYTES = 1 << 20
 
 _SCHEMA = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID",
@@ -201,11 +203,11 @@ def is_damage(error: Exception, path: Path) -> bool:
     code = _code(error)
     if code == sqlite3.SQLITE_READONLY:
         return path.exists() and path.stat().st_mode & 0o200 != 0
-    return code != sqlite3.SQLITE_FULL and code not in _SURROUNDINGS
+    return code != sqlite3.SQLITE_FULL and code not in _SURROUNDINGS and not _unreadable(path)
 
 
-def typed(error: Exception) -> NovaError:
-    """What an error of SQLite means to whoever appends."""
+def typed(error: Exception, path: Path) -> NovaError:
+    """What an error of SQLite means to whoever uses the journal at `path`."""
     if not isinstance(error, SQLITE_ERRORS):
         return Unavailable(f"the journal failed: {error!r}", "report it with the node's log")
     if isinstance(error, sqlite3.IntegrityError):
@@ -219,7 +221,22 @@ def typed(error: Exception) -> NovaError:
         return Unavailable(
             f"the journal cannot be written: {error}", "check the disk and its permissions"
         )
+    if why := _unreadable(path):
+        return Unavailable(f"the disk does not give the journal: {why}", "check the disk")
     return Corrupt(f"the journal is damaged: {error}", "restart the node: it repairs the file")
+
+
+def _unreadable(path: Path) -> str:
+    """Why the disk does not give what it holds, "" when it does. SQLite takes a page that cannot be
+    read for a damaged one, and says no more."""
+    try:
+        for name in (path, path.with_name(path.name + "-wal")):
+            with suppress(FileNotFoundError), name.open("rb") as file:
+                while file.read(PROBE_BYTES):
+                    pass
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _code(error: Exception) -> int:

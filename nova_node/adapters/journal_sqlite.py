@@ -97,7 +97,7 @@ class SqliteJournal:
             if isinstance(error, OSError):
                 raise _unavailable(error) from error
             if isinstance(error, SQLITE_ERRORS):
-                raise typed(error) from error
+                raise typed(error, self._path) from error
             raise
         self._open = True
         self._thread = Thread(target=self._run, name="journal", daemon=True)
@@ -207,7 +207,7 @@ class SqliteJournal:
                 else:
                     errors = [error] * len(appends)
             for append, failed in zip(appends, errors, strict=True):
-                _tell(append.done, append.error or (failed and typed(failed)))
+                _tell(append.done, append.error or (failed and typed(failed, self._path)))
             now = time.monotonic()
             if now - synced_at >= HEAD_SYNC_S:
                 synced_at = now
@@ -242,7 +242,7 @@ class SqliteJournal:
                 for row in read_rows(db, from_seq, batch):
                     yield event_of(row, self._sealer)
         except SQLITE_ERRORS as error:
-            raise typed(error) from error
+            raise typed(error, self._path) from error
 
     def used(self) -> tuple[int, int]:
         """The highest event number and task number ever journaled, forgotten ones included."""
@@ -258,7 +258,7 @@ class SqliteJournal:
                 self._forget(wanted[at : at + FORGET_AT_ONCE_BATCHES])
             self._shrink()
         except SQLITE_ERRORS as error:
-            raise typed(error) from error
+            raise typed(error, self._path) from error
 
     def _forget(self, batches: list[int]) -> None:
         marks = ",".join("?" * len(batches))

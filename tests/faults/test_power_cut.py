@@ -6,8 +6,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -112,6 +114,16 @@ class Promises:
         return f"{len(self._values)} results, {len(self._blobs)} blobs"
 
 
+def lose(owner: Node, disk: power.Disk, survives_s: float) -> None:
+    """The machine with its disk, or the disk first."""
+    owner.stand_still(whole=bool(survives_s))
+    disk.cut()
+    if survives_s:
+        owner.signal(signal.SIGCONT)
+        time.sleep(survives_s)
+    owner.kill()
+
+
 async def cut_again_and_again(owner: Node, disk: power.Disk, marks: Path, cuts: int) -> set[str]:
     """The ids of all blobs that the owner promised."""
     async with owner.client() as client:
@@ -128,9 +140,7 @@ async def cut_again_and_again(owner: Node, disk: power.Disk, marks: Path, cuts: 
                 await asyncio.sleep(ledger.random.uniform(0.3, 1.0))
                 await promises.note()
                 await asyncio.sleep(ledger.random.uniform(0.0, 0.3))
-                disk.cut()
-                await asyncio.sleep(ledger.random.choice((0.0, 0.1)))
-                await asyncio.to_thread(owner.kill)
+                await asyncio.to_thread(lose, owner, disk, ledger.random.choice((0.0, 0.1)))
                 await asyncio.to_thread(disk.power_on)
                 await asyncio.to_thread(owner.restart)
                 await promises.check()

@@ -106,6 +106,16 @@ class Node:
         self.process.kill()
         self.process.wait()
 
+    def stand_still(self, whole: bool = False) -> None:
+        """SIGSTOP; returns when nothing more leaves it, and with `whole` when no system call of its
+        own is under way either. SIGCONT or `kill` ends it."""
+        self.signal(signal.SIGSTOP)
+        enough = all if whole else any  # the first thread that stops has told all the others to
+        stats = [task / "stat" for task in Path(f"/proc/{self._node_pid()}/task").iterdir()]
+        end = time.monotonic() + PATIENCE_S
+        while not enough(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in stats):
+            assert time.monotonic() < end, f"node {self.name} does not stop"
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 

@@ -1,7 +1,9 @@
 """A disk of its own whose power can be cut: ext4 in a file, on a loop device.
 
 A cut forgets all that was not synced, the file system's own journal included: as pulling the plug does,
-but for a disk that lies about what it has written.
+but for a disk that lies about what it has written. One thing is unlike it: to a sync that is under way
+the file system may report success although nothing was written (Linux 6.18 does, at 1 cut in 30). So
+whoever writes stands still at a cut, and either tells nobody of it or has no sync under way.
 """
 
 from __future__ import annotations

@@ -120,6 +120,8 @@ class Ledger:
             return all(self._ends[task.id] for task in self.tasks.values() if task.done)
 
         if self._watching is not None:
+            if self._watching.done():
+                self._watching.result()  # what ended it
             await eventually(told, "the watcher to hear of every end")
             self._watching.cancel()
         return self._compare(await self._accepted())
