@@ -82,7 +82,7 @@ class Runtime:
         self._member_mail: deque[MemberSignal] = deque()
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
-        self._turns = Turns(journal, self._let_out)
+        self._turns = Turns(journal, self._let_out, engine.is_brief)
         self._cut_off = False
         self._stopped = False
 

@@ -1,5 +1,8 @@
 """What a turn of the loop lets out once its events are on disk: answers to clients, events announced to
 watchers, and the release of blobs; they leave in order.
+
+A turn that only accepted what will have ended in a moment is held for that moment: one write to the
+disk and one message to the client then do for both. What it assigned is on its way meanwhile.
 """
 
 from __future__ import annotations
@@ -11,10 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 from nova_node.core.effects import Release
-from nova_node.core.events import Event
+from nova_node.core.events import Accepted, Assigned, Event
+from nova_node.core.model import Group
 from nova_node.ports import Journal
 
 log = logging.getLogger("nova.runtime")
+
+HOLD_S = 0.002
+"""At most; a brief task and its way there and back take less."""
 
 JOURNAL_RETRY_S = 0.5
 
@@ -28,27 +35,69 @@ class Turn:
         self.releases: list[Release] = []
         self.durable = True
 
+    def add(self, later: Turn) -> None:
+        self.events += later.events
+        self.answers += later.answers
+        self.releases += later.releases
+
 
 class Turns:
-    """`let_out` gets each turn when it may leave. On the event loop's thread only."""
+    """`let_out` gets each turn when it may leave. `is_brief` tells whether calls will have ended in a
+    moment once they were assigned. On the event loop's thread only."""
 
     def __init__(
         self,
         journal: Journal,
         let_out: Callable[[Turn], None],
+        is_brief: Callable[[Group], bool],
     ) -> None:
         self._journal = journal
         self._let_out = let_out
+        self._is_brief = is_brief
         self._loop = asyncio.get_running_loop()
         self._committing: deque[Turn] = deque()
+        self._held: Turn | None = None
         self._stopped = False
         #: why the latest append failed, while it does
         self.error = ""
 
+    def add(self, turn: Turn) -> None:
+        """Commit it, with the one that was held for it, or hold it for the next."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.add(turn)
+            self._commit(held)
+        elif self._ends_soon(turn):
+            self._held = turn
+            self._loop.call_later(HOLD_S, self._let_go, turn)
+        else:
+            self._commit(turn)
+
     def stop(self) -> None:
+        if self._held is not None:
+            self._let_go(self._held)
         self._stopped = True
 
-    def add(self, turn: Turn) -> None:
+    def _ends_soon(self, turn: Turn) -> bool:
+        """Whether all it did was to accept tasks, and assign them, that will have ended soon."""
+        if self._committing or len(turn.answers) != 1 or turn.releases:
+            return False
+        match turn.events:
+            case [
+                Event(fact=Accepted(groups=(group,))),
+                Event(fact=Assigned(fences=fences)),
+            ]:
+                return len(fences) == len(group.calls) and self._is_brief(group)
+            case _:
+                return False
+
+    def _let_go(self, turn: Turn) -> None:
+        """Of it, if it is still held."""
+        if turn is self._held:
+            self._held = None
+            self._commit(turn)
+
+    def _commit(self, turn: Turn) -> None:
         journaled = [event for event in turn.events if event.journaled]
         if not journaled:
             if self._committing:

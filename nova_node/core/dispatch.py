@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from nova_node.core.fairness import Flow, ReadyQueue
-from nova_node.core.model import Demand, Phase
+from nova_node.core.model import Demand, Group, Phase
 from nova_node.core.placement import PREFERENCE_US, Rank, Worker, choose, unfit
 from nova_node.core.purse import Purse
 from nova_node.core.tasks import Task
 
 COST_UNKNOWN_US = 10_000.0
 COST_FLOOR_US = 8.0
+BRIEF_US = 500.0
 NONE = frozenset[str]()
 WAITS = 0.0
 """The cost of a task that takes a place: no time of a slot."""
@@ -57,6 +58,10 @@ class Dispatch:
 
     def cost_us(self, demand: Demand, phase: Phase) -> float:
         return self._cost_us.get((demand.capability, phase), COST_UNKNOWN_US)
+
+    def is_brief(self, group: Group) -> bool:
+        """Whether all of it will be done in a moment, if it is begun at once."""
+        return len(group.calls) * self.cost_us(group.demand, Phase.RUN) < BRIEF_US
 
     def pick(self, now: float) -> Iterator[tuple[Worker, list[Task]]]:
         """Pairs of a worker and waiting tasks for it; the caller marks them as owed before the next."""

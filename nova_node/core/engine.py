@@ -31,7 +31,7 @@ from nova_node.core.events import (
     PeerChanged,
 )
 from nova_node.core.links import Links
-from nova_node.core.model import Card, Digest, MemberState
+from nova_node.core.model import Card, Digest, Group, MemberState
 from nova_node.core.owner import Owner, OwnerConfig
 from nova_node.core.placement import Worker as PeerWorker
 from nova_node.core.signals import (
@@ -228,6 +228,10 @@ class Engine:
         if before is not member.state and (before is not None or member.state is MemberState.ALIVE):
             fact = PeerChanged(member.node, member.name, member.state.name.lower(), "")
             self.owner.record(fact, 0, now, False)
+
+    def is_brief(self, group: Group) -> bool:
+        """Whether all of it will have ended in a moment, once it was assigned."""
+        return self.owner.dispatch.is_brief(group)
 
     def describe(self, card: Card) -> None:
         """What this node itself can run."""
