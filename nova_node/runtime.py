@@ -81,6 +81,7 @@ class Runtime:
         self._mailbox: deque[Signal] = deque()
         self._member_mail: deque[MemberSignal] = deque()
         self._scheduled = False
+        self._handling = False
         self._timer: asyncio.TimerHandle | None = None
         self._turns = Turns(journal, self._let_out, engine.is_brief)
         self._cut_off = False
@@ -93,7 +94,8 @@ class Runtime:
         if isinstance(signal, SlotDied):
             self._inputs.slot_died(signal.slot)
         self._mailbox.append(signal)
-        self._schedule()
+        if not (self._scheduled or self._handling):
+            self._turn()
 
     def submit(self, signal: Submit) -> None:
         """Enqueue a submit, or refuse it at once when it could not be taken."""
@@ -139,6 +141,7 @@ class Runtime:
         self._scheduled = False
         if self._stopped:
             return
+        self._handling = True
         try:
             self._handle()
         except Exception as error:
@@ -146,6 +149,8 @@ class Runtime:
             self._stopped = True
             if not self.broken.done():
                 self.broken.set_result(error)
+        finally:
+            self._handling = False
 
     def _handle(self) -> None:
         now = self._clock.now()

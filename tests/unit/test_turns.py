@@ -84,8 +84,20 @@ def test_a_turn_leaves_when_its_events_are_on_disk() -> None:
 
 def test_what_needs_no_disk_leaves_at_once_when_nothing_waits() -> None:
     async def act(scene: Scene) -> None:
-        turn = scene.accept(BRIEF, journaled=False)
+        turn = scene.accept(LONG, journaled=False)
         assert scene.out == [turn]
+
+    play(act)
+
+
+def test_a_brief_volatile_task_leaves_with_its_end() -> None:
+    async def act(scene: Scene) -> None:
+        turn = scene.accept(BRIEF, journaled=False)
+        assert scene.out == []
+        scene.turn(finished(), journaled=False)
+        assert scene.out == [turn]
+        assert [event.seq for event in turn.events] == [1, 2, 3]
+        assert scene.written == []
 
     play(act)
 
