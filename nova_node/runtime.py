@@ -82,6 +82,7 @@ class Runtime:
         self._member_mail: deque[MemberSignal] = deque()
         self._scheduled = False
         self._handling = False
+        self._setting_timer = False
         self._timer: asyncio.TimerHandle | None = None
         self._turns = Turns(journal, self._let_out, engine.is_brief)
         self._cut_off = False
@@ -164,9 +165,16 @@ class Runtime:
             self._perform(self.engine.handle(signals, now))
         if mailbox or mail:
             self._schedule()
-        self._set_timer(now)
+        if not self._setting_timer:
+            self._setting_timer = True
+            self._loop.call_soon(self._set_timer)
 
-    def _set_timer(self, now: float) -> None:
+    def _set_timer(self) -> None:
+        """Once for all turns of an iteration, and after what these gave others to send."""
+        self._setting_timer = False
+        if self._stopped:
+            return
+        now = self._clock.now()
         wake_at = min(self.engine.wake_at, self.membership.wake_at)
         delay_s = min(max(0.0, wake_at - now), 3600.0)
         when = self._loop.time() + delay_s
@@ -185,8 +193,6 @@ class Runtime:
         if self.engine.wake_at <= now:
             self._mailbox.append(Tick())
         self._schedule()
-        if not self._scheduled:
-            self._set_timer(now)
 
     # ------------------------------------------------------------ out
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -37,6 +38,8 @@ _SCHEMA = (
     "CREATE INDEX events_of_batch ON events (batch)",
 )
 INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
+INSERT_MAX_ROWS = 8
+"""In one statement."""
 
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """All that the module raises of a bad file: it decodes what it cites of a damaged schema."""
@@ -59,6 +62,12 @@ class Row(NamedTuple):
     no: int
     crc: int
     body: bytes
+
+
+@cache
+def inserting(rows: int) -> str:
+    """The statement for so many."""
+    return INSERT + ", (?, ?, ?, ?, ?)" * (rows - 1)
 
 
 def row_of(event: Event, sealer: Sealer | None = None) -> Row:

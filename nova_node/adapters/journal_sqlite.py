@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from threading import Condition, Lock, Thread
 from typing import NamedTuple
@@ -21,11 +22,13 @@ from nova_node.adapters import journal_repair as repair
 from nova_node.adapters.journal_head import Head, HeadFile
 from nova_node.adapters.journal_rows import (
     INSERT,
+    INSERT_MAX_ROWS,
     SCHEMA_VERSION,
     SQLITE_ERRORS,
     Row,
     connect,
     event_of,
+    inserting,
     read_meta,
     read_rows,
     row_of,
@@ -234,8 +237,11 @@ class SqliteJournal:
         if not rows:
             return None
         try:
-            with _transaction(self._db):
-                self._db.executemany(INSERT, rows)
+            if len(rows) <= INSERT_MAX_ROWS:  # a transaction of its own
+                self._db.execute(inserting(len(rows)), list(chain.from_iterable(rows)))
+            else:
+                with _transaction(self._db):
+                    self._db.executemany(INSERT, rows)
         except Exception as error:  # the thread goes on, and each append is answered
             return error
         last = max(rows)

@@ -59,12 +59,11 @@ class Refusal(Failed):
 class Job:
     """What a batch asks of this process, beside the arguments: a capability and its limits."""
 
-    __slots__ = ("capability", "cpu_s", "limited", "memory_bytes", "output_bytes", "recent_ns")
+    __slots__ = ("capability", "cpu_s", "memory_bytes", "output_bytes", "recent_ns")
 
     def __init__(self, found: Capability[..., Any], cpu_s: float, memory: int, output: int) -> None:
         self.capability = found
         self.cpu_s, self.memory_bytes, self.output_bytes = cpu_s, memory, output
-        self.limited = bool(cpu_s or memory)
         self.recent_ns = _UNKNOWN_NS
 
     def took(self, elapsed_ns: int) -> None:

@@ -166,7 +166,7 @@ class Worker:
         self._jobs: dict[tuple[Any, ...], Job] = {}
         self._said = 0
         self._output_bytes = 0
-        self._limited = False
+        self._limited: tuple[float, int] = (0.0, 0)
         self._data_bytes = 0
         self.out, self.err = Voice(self, 1), Voice(self, 2)
 
@@ -244,7 +244,7 @@ class Worker:
 
     def _one(self, job: Job, args: bytes, request: Request | None, started: int) -> None:
         self._said, self._output_bytes = 0, job.output_bytes
-        if job.limited or self._limited:
+        if job.cpu_s or self._limited != (0.0, job.memory_bytes):
             self._limit(job)
         if request is None or not request.secrets:
             data, note = self._call(job, args, request)
@@ -295,7 +295,7 @@ class Worker:
     def _limit(self, job: Job) -> None:
         """Of processor time, in whole seconds rounded up; the node watches the memory too, but
         a soft limit lets the author's code fail with a traceback."""
-        self._limited = job.limited
+        self._limited = job.cpu_s, job.memory_bytes
         cpu, data = resource.RLIM_INFINITY, resource.RLIM_INFINITY
         if job.cpu_s:
             used = resource.getrusage(resource.RUSAGE_SELF)

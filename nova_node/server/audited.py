@@ -5,15 +5,15 @@ Rule: what changes anything is refused while the log cannot be written.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from nova_node.core.errors import NovaError, Refused
+from nova_node.core.model import Group
 from nova_node.core.owner import SubmitAnswer
 from nova_node.core.policy import METHODS, Right
-from nova_node.core.signals import Submit
 from nova_node.server.caller import caller
 from nova_node.server.gate import Gate, Shown
 
@@ -25,6 +25,8 @@ LOCAL = "local"
 
 CHANGING = frozenset({Right.SUBMIT, Right.CANCEL, Right.OPERATE, Right.JOIN})
 UNWRITTEN_OK = frozenset({"/nova.v1.Join/Roots"})
+
+Submitted = Callable[[Sequence[Group], SubmitAnswer], None]
 
 
 class Audited:
@@ -56,28 +58,25 @@ class Audited:
         if self._refusals is not None and isinstance(error, Refused):
             self._refusals.refused(_known(context), origin(context), method, error.code)
 
-    def submit(self, context: Any, submit: Submit) -> Submit:
-        """The same, which is noted when it is accepted."""
-        if self._log is None:
-            return submit
-        log, name, place = self._log, who(context), origin(context)
-        capabilities = ", ".join(sorted({group.demand.capability for group in submit.groups}))
+    def submits(self, context: Any) -> Submitted:
+        """What notes the submits of this caller when they are accepted."""
+        log = self._log
+        if log is None:
+            return lambda groups, answer: None
+        name, place = who(context), origin(context)
 
-        def answered(answer: Any) -> None:
-            if isinstance(answer, SubmitAnswer):
-                first, count = answer.first, answer.tasks
-                log.note(
-                    name,
-                    place,
-                    "submit",
-                    answer.request_id,
-                    first=first,
-                    count=count,
-                    capability=capabilities,
-                )
-            submit.token(answer)
+        def submitted(groups: Sequence[Group], answer: SubmitAnswer) -> None:
+            log.note(
+                name,
+                place,
+                "submit",
+                answer.request_id,
+                first=answer.first,
+                count=answer.tasks,
+                capability=", ".join(sorted({group.demand.capability for group in groups})),
+            )
 
-        return replace(submit, token=answered)
+        return submitted
 
 
 UNAUDITED = Audited()

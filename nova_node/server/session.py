@@ -29,7 +29,7 @@ from nova_node.core.signals import (
 )
 from nova_node.ports import Journal
 from nova_node.runtime import Runtime
-from nova_node.server.audited import UNAUDITED, Audited
+from nova_node.server.audited import UNAUDITED, Audited, Submitted
 from nova_node.server.caller import caller
 from nova_node.watch import Backlog, Watch, size_bytes_of
 
@@ -83,7 +83,7 @@ class Session:
     # ------------------------------------------------------------ in
 
     async def _read(self, context: Any) -> None:
-        name = caller(context)
+        name, submitted = caller(context), self._audited.submits(context)
         while True:
             while len(self._reply.accepted) + len(self._reply.refused) >= ANSWERS_MAX:
                 self._answered.clear()
@@ -92,11 +92,19 @@ class Session:
             if request is grpc.aio.EOF:
                 return
             if request.HasField("submit"):
-                self._submit(request.submit, name, context)
+                try:
+                    self._submit(request.submit, name, submitted)
+                except NovaError as error:
+                    self._audited.refused(context, SESSION, error)
+                    self._refuse(request.submit.request_id, error)
             elif request.HasField("resume"):
                 await self._resume(request.resume)
+            await asyncio.sleep(0)  # what this gave others to write goes first
 
-    def _submit(self, request: tasks_pb2.SubmitRequest, name: Name | None, context: Any) -> None:
+    def _submit(
+        self, request: tasks_pb2.SubmitRequest, name: Name | None, submitted: Submitted
+    ) -> None:
+        """Raises NovaError."""
         request_id = request.request_id
 
         def token(answer: Any) -> None:
@@ -106,17 +114,12 @@ class Session:
                     request_id=request_id, owner=self._me, first=answer.first, count=answer.tasks
                 )
                 self._ring()
+                submitted(submit.groups, answer)
             else:
                 self._refuse(request_id, answer)
 
-        try:
-            self._audited.check(SESSION)
-            submit = read_submit(request, token, name, self._mandates)
-            submit = self._audited.submit(context, submit)
-        except NovaError as error:
-            self._audited.refused(context, SESSION, error)
-            self._refuse(request_id, error)
-            return
+        self._audited.check(SESSION)
+        submit = read_submit(request, token, name, self._mandates)
         self._runtime.submit(submit)
 
     def _refuse(self, request_id: str, error: NovaError) -> None:

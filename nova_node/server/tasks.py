@@ -76,13 +76,19 @@ class TasksService(TasksServicer):
     # ------------------------------------------------------------ submit and watch
 
     async def Submit(self, request: tasks_pb2.SubmitRequest, context: Any) -> tasks_pb2.SubmitReply:
-        name = caller(context)
+        name, submitted = caller(context), self._audited.submits(context)
+
+        def ask(token: Callable[[Any], None]) -> Submit:
+            def answered(answer: Any) -> None:
+                if isinstance(answer, SubmitAnswer):
+                    submitted(submit.groups, answer)
+                token(answer)
+
+            submit = read_submit(request, answered, name, self._mandates)
+            return submit
+
         try:
-            answer = await self._ask(
-                lambda token: self._audited.submit(
-                    context, read_submit(request, token, name, self._mandates)
-                )
-            )
+            answer = await self._ask(ask)
         except NovaError as error:
             self._audited.refused(context, "/nova.v1.Tasks/Submit", error)
             await abort(context, error)

@@ -13,7 +13,6 @@ from nova_node.core.errors import Overloaded, Refused
 from nova_node.core.model import Call, Demand, Group
 from nova_node.core.owner import SubmitAnswer
 from nova_node.core.policy import METHODS
-from nova_node.core.signals import Submit
 from nova_node.server.audited import CHANGING, UNAUDITED, Audited, AuditedGate, origin
 from nova_node.server.caller import set_caller
 from nova_node.server.gate import Shown
@@ -50,11 +49,8 @@ def lines(log: AuditLog, folder: Path) -> list[dict[str, Any]]:
 
 def test_a_submit_is_noted_when_it_is_accepted(log: AuditLog, tmp_path: Path) -> None:
     set_caller(Name("lab", "submitter", "ada"))
-    answers: list[object] = []
-    token = Audited(log).submit(CONTEXT, Submit(answers.append, "r1", GROUPS)).token
-    token(refusal := Overloaded("full"))
-    token(answer := SubmitAnswer("r1", 5, 9))
-    assert answers == [refusal, answer]
+    submitted = Audited(log).submits(CONTEXT)
+    submitted(GROUPS, SubmitAnswer("r1", 5, 9))
     (line,) = lines(log, tmp_path)
     assert {key: line[key] for key in list(line)[2:-1]} == {
         "who": "submitter/ada",
@@ -173,5 +169,4 @@ def test_where_a_call_came_from(peer: str, shown: str) -> None:
 def test_nothing_is_noted_without_a_log() -> None:
     UNAUDITED.note(CONTEXT, "drain")
     UNAUDITED.refused(CONTEXT, "/x", Refused("no"))
-    submit = Submit(print, "r1", GROUPS)
-    assert UNAUDITED.submit(CONTEXT, submit) is submit
+    UNAUDITED.submits(CONTEXT)(GROUPS, SubmitAnswer("r1", 5, 9))
