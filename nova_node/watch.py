@@ -70,8 +70,9 @@ class Watch:
 class Backlog:
     """What waits for one watcher. Past its bound all of it is dropped, which `take` tells."""
 
-    def __init__(self, events_max: int) -> None:
+    def __init__(self, events_max: float, bytes_max: int = UNSENT_BYTES_MAX) -> None:
         self._events_max = events_max
+        self._bytes_max = bytes_max
         self._events: deque[tuple[Event, int]] = deque()
         self._size_bytes = 0
         self._overrun = False
@@ -89,7 +90,7 @@ class Backlog:
             size_bytes = size_bytes_of(event)
             self._events.append((event, size_bytes))
             self._size_bytes += size_bytes
-        much = len(self._events) > self._events_max or self._size_bytes > UNSENT_BYTES_MAX
+        much = len(self._events) > self._events_max or self._size_bytes > self._bytes_max
         if waited and much:
             self._events.clear()
             self._overrun = True

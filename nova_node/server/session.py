@@ -7,6 +7,7 @@ acceptance (that is the reply to the submit) and not each assignment.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ from nova_node.core.events import (
     Accepted,
     Assigned,
     Event,
+    Fact,
+    Finished,
+    Requeued,
 )
 from nova_node.core.owner import SubmitAnswer
 from nova_node.core.signals import (
@@ -42,8 +46,32 @@ REPLY_BYTES_MAX = 4 << 20
 ANSWERS_MAX = 1_024
 """Answers that may wait for a client; until it reads them, no more is read of it."""
 
+UNSENT_BYTES_MAX = 256 << 20
+"""Of results that wait for a slow client: of small ones, half a million."""
+
+RETURN_S = 60.0
+"""So long a client whose stream broke may take to come back for results."""
+
 PAGE_EVENTS = 1_024
 SESSION = "/nova.v1.Tasks/Session"
+
+
+class Open:
+    """A batch of which not all has ended yet, in what was sent of it."""
+
+    def __init__(self, first: int, count: int) -> None:
+        self._roots = range(first, first + count)
+        self._left = count
+
+    def ends_with(self, fact: Fact) -> bool:
+        match fact:
+            case Finished(outcomes):
+                self._left -= sum([outcome.no in self._roots for outcome in outcomes])
+            case Requeued(nos):
+                self._left += sum([no in self._roots for no in nos])
+            case _:
+                pass
+        return self._left <= 0
 
 
 class Session:
@@ -59,9 +87,13 @@ class Session:
         self._mandates = mandates
         self._audited = audited
         self._me = runtime.engine.me
+        self._retention = runtime.engine.owner.retention
+        #: those whose end the client has not been told
         self._batches: set[int] = set()
+        #: of them those that were submitted here
+        self._open: dict[int, Open] = {}
         self._reply = tasks_pb2.SessionReply(owner=self._me, seq=runtime.watch.seq)
-        self._unsent = Backlog(runtime.watch.unsent_max)
+        self._unsent = Backlog(math.inf, UNSENT_BYTES_MAX)
         self._wake: asyncio.Future[None] | None = None
         self._answered = asyncio.Event()
 
@@ -78,7 +110,13 @@ class Session:
             self._runtime.watch.unsubscribe(number)
             for side in sides:
                 side.cancel()
+            if self._batches:
+                asyncio.get_running_loop().call_later(RETURN_S, self._give_up)
             await asyncio.gather(*sides, return_exceptions=True)
+
+    def _give_up(self) -> None:
+        for first in self._batches:
+            self._retention.told(first)
 
     # ------------------------------------------------------------ in
 
@@ -109,7 +147,8 @@ class Session:
 
         def token(answer: Any) -> None:
             if isinstance(answer, SubmitAnswer):
-                self._batches.add(answer.first)
+                self._expect(answer.first)
+                self._open.setdefault(answer.first, Open(answer.first, answer.tasks))
                 self._reply.accepted.add(
                     request_id=request_id, owner=self._me, first=answer.first, count=answer.tasks
                 )
@@ -147,8 +186,14 @@ class Session:
             async for events in catch_up(watch, self._journal, at, last):
                 past += [e for e in events if e.batch in new]
             at = last + 1
-        self._batches |= batches
+        for first in new:
+            self._expect(first)
         self._offer(past)
+
+    def _expect(self, first: int) -> None:
+        if first not in self._batches:
+            self._batches.add(first)
+            self._retention.awaited(first)
 
     # ------------------------------------------------------------ out
 
@@ -175,10 +220,18 @@ class Session:
                 continue
             self._reply = tasks_pb2.SessionReply()
             self._answered.set()
+            told: list[int] = []
             for event in self._unsent.take(REPLY_BYTES_MAX):
                 event_to_pb(event, reply.events.add())
                 reply.seq = event.seq
+                batch = self._open.get(event.batch)
+                if batch is not None and batch.ends_with(event.fact):
+                    del self._open[event.batch]
+                    told.append(event.batch)
             await context.write(reply)
+            for first in told:
+                self._batches.discard(first)
+                self._retention.told(first)
 
 
 def read_submit(

@@ -113,3 +113,34 @@ def test_too_much_is_refused_and_nothing_taken_is_lost(
 
     run(scene(), over_s + 80.0)
     assert node.process.poll() is None
+
+
+MANY = 60_000
+"""Results, more than are kept of what nobody waits for, and than fit between a node and its client."""
+
+
+def test_a_client_that_reads_nothing_for_a_while_loses_no_result(mesh: Mesh) -> None:
+    node = mesh.start("only", "--slots", "2")
+    call = task_pb2.Call(args=json.dumps({"data": "x" * 600}).encode())
+    group = task_pb2.Group(demand=task_pb2.Demand(capability="core.echo"))
+    group.calls.extend([call] * (MANY // 10))
+
+    async def scene() -> None:
+        async with node.client() as client, grpc.aio.insecure_channel(node.address) as channel:
+            stub: Any = tasks_pb2_grpc.TasksStub(node.keyed(channel))
+            session = stub.Session()
+            for number in range(10):
+                submit = tasks_pb2.SubmitRequest(request_id=f"many-{number}", groups=[group])
+                await session.write(tasks_pb2.SessionRequest(submit=submit))
+
+            async def done() -> bool:
+                return (await client.status()).done == MANY
+
+            await eventually(done, "all of it to be done", 60.0)
+            ended = 0
+            while ended < MANY:
+                reply = await session.read()
+                assert reply is not grpc.aio.EOF, session
+                ended += sum(len(event.finished.outcomes) for event in reply.events)
+
+    run(scene())

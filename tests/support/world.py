@@ -63,7 +63,9 @@ class World:
                 self.works,
                 self.checks,
                 EngineConfig(
-                    OwnerConfig(retention=RetentionConfig(kept_max=kept, kept_s=3.0)),
+                    OwnerConfig(
+                        retention=RetentionConfig(kept_max=kept, kept_s=3.0, young_max=2 * kept)
+                    ),
                     WorkerConfig(
                         slots=rng.randint(1, 3),
                         places=rng.randint(1, 4) if money else 0,

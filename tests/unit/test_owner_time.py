@@ -181,12 +181,50 @@ def test_the_oldest_finished_batches_are_forgotten() -> None:
 
 
 def test_memory_of_finished_batches_is_bounded_however_young() -> None:
-    config = RetentionConfig(kept_max=30, kept_s=1e9)
+    config = RetentionConfig(kept_max=30, kept_s=1e9, young_max=60)
     lone = with_peer(EngineConfig(OwnerConfig(retention=config)))
     finish_some(lone, 20)
     lone.tell(Tick(), after_s=6.0)
     assert len(lone.engine.tasks.by_no) == 60
     assert len(lone.engine.tasks.by_request) == 6
+
+
+def test_a_batch_is_kept_until_its_client_was_told() -> None:
+    config = RetentionConfig(kept_max=0, kept_s=0.0)
+    lone = with_peer(EngineConfig(OwnerConfig(retention=config)))
+    retention, batches = lone.engine.owner.retention, lone.engine.tasks.batches
+    for first in (11, 21, 21):
+        retention.awaited(first)
+    finish_some(lone, 4)
+    (forget,) = only(lone.tell(Tick(), after_s=6.0), Forget)
+    assert forget == Forget([1, 31])
+    for first in (11, 21):
+        retention.told(first)
+    assert only(lone.tell(Tick(), after_s=6.0), Forget) == [Forget([11])]
+    assert list(batches) == [21]
+    retention.told(21)
+    assert only(lone.tell(Tick(), after_s=6.0), Forget) == [Forget([21])]
+
+
+def test_what_clients_are_not_told_is_bounded_too() -> None:
+    config = RetentionConfig(kept_max=0, kept_s=0.0, untold_max=25)
+    lone = with_peer(EngineConfig(OwnerConfig(retention=config)))
+    for first in (1, 11, 21, 31):
+        lone.engine.owner.retention.awaited(first)
+    finish_some(lone, 4)
+    assert only(lone.tell(Tick(), after_s=6.0), Forget) == [Forget([1, 11])]
+
+
+def test_a_batch_that_nobody_was_told_of_may_be_opened_again() -> None:
+    config = RetentionConfig(kept_max=0, kept_s=0.0)
+    lone = with_peer(EngineConfig(OwnerConfig(retention=config)))
+    retention = lone.engine.owner.retention
+    retention.awaited(1)
+    finish_some(lone, 1)
+    assert not only(lone.tell(Tick(), after_s=6.0), Forget)
+    retention.reopened(lone.engine.tasks.batches[1])
+    retention.told(1)
+    assert not only(lone.tell(Tick(), after_s=6.0), Forget)
 
 
 def test_large_results_are_forgotten_before_they_fill_the_memory() -> None:
@@ -221,7 +259,9 @@ def test_inputs_of_what_is_done_take_no_memory_and_those_of_dead_letters_stay() 
 
 
 def test_open_batches_are_never_forgotten() -> None:
-    lone = Lone((), EngineConfig(OwnerConfig(retention=RetentionConfig(0, 0.0, 0.0))))
+    lone = Lone(
+        (), EngineConfig(OwnerConfig(retention=RetentionConfig(0, 0.0, 0, forgotten_after_s=0.0)))
+    )
     lone.submit(10)
     assert not only(lone.tell(Tick(), after_s=60.0), Forget)
     assert len(lone.engine.tasks.by_no) == 10
