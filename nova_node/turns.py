@@ -57,6 +57,7 @@ class Turns:
         self._loop = asyncio.get_running_loop()
         self._committing: deque[Turn] = deque()
         self._held: Turn | None = None
+        self._letting_go: asyncio.TimerHandle | None = None
         self._stopped = False
         #: why the latest append failed, while it does
         self.error = ""
@@ -65,17 +66,18 @@ class Turns:
         """Commit it, with the one that was held for it, or hold it for the next."""
         held, self._held = self._held, None
         if held is not None:
+            if self._letting_go is not None:
+                self._letting_go.cancel()
             held.add(turn)
             self._commit(held)
         elif self._ends_soon(turn):
             self._held = turn
-            self._loop.call_later(HOLD_S, self._let_go, turn)
+            self._letting_go = self._loop.call_later(HOLD_S, self._let_go)
         else:
             self._commit(turn)
 
     def stop(self) -> None:
-        if self._held is not None:
-            self._let_go(self._held)
+        self._let_go()
         self._stopped = True
 
     def _ends_soon(self, turn: Turn) -> bool:
@@ -91,11 +93,11 @@ class Turns:
             case _:
                 return False
 
-    def _let_go(self, turn: Turn) -> None:
-        """Of it, if it is still held."""
-        if turn is self._held:
-            self._held = None
-            self._commit(turn)
+    def _let_go(self) -> None:
+        """Of what is held, if anything is."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._commit(held)
 
     def _commit(self, turn: Turn) -> None:
         journaled = [event for event in turn.events if event.journaled]
