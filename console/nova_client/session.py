@@ -179,7 +179,6 @@ class Session:
             # the first reply tells where the node is, not what it has sent of resumed batches
             if reply.seq > self._seq and not (reply.owner and batches):
                 self._seq = reply.seq
-            await asyncio.sleep(0)  # whoever waited for this goes first
 
     # ------------------------------------------------------------ what it brings
 

@@ -146,7 +146,6 @@ class OwnerStream:
                     post(Resulted(node, outcomes, returned, cuts))
             except NovaError as error:
                 return f"unreadable message: {error.message}"
-            await asyncio.sleep(0)  # what this gave others to write goes first
 
     async def _write(self) -> None:
         outbox, attempts = self._outbox, self._attempts

@@ -137,7 +137,6 @@ class Session:
                     self._refuse(request.submit.request_id, error)
             elif request.HasField("resume"):
                 await self._resume(request.resume)
-            await asyncio.sleep(0)  # what this gave others to write goes first
 
     def _submit(
         self, request: tasks_pb2.SubmitRequest, name: Name | None, submitted: Submitted
