@@ -45,9 +45,6 @@ from nova_node.watch import Watch
 log = logging.getLogger("nova.runtime")
 
 TURN_SIGNALS_MAX = 1024
-ALONE_S = 0.0002
-"""After so long without a turn a signal has its own at once; in a crowd they are gathered for one."""
-
 NEWCOMER_S = 30.0
 CUT_OFF = (
     "most of the mesh seems dead, so most likely this node is cut off from it: it goes on alone, and what"
@@ -84,8 +81,6 @@ class Runtime:
         self._mailbox: deque[Signal] = deque()
         self._member_mail: deque[MemberSignal] = deque()
         self._scheduled = False
-        self._handling = False
-        self._turned_at = 0.0
         self._setting_timer = False
         self._timer: asyncio.TimerHandle | None = None
         self._turns = Turns(journal, self._let_out, engine.is_brief)
@@ -99,11 +94,7 @@ class Runtime:
         if isinstance(signal, SlotDied):
             self._inputs.slot_died(signal.slot)
         self._mailbox.append(signal)
-        busy = self._scheduled or self._handling
-        if not busy and self._loop.time() - self._turned_at > ALONE_S:
-            self._turn()
-        else:
-            self._schedule()
+        self._schedule()
 
     def submit(self, signal: Submit) -> None:
         """Enqueue a submit, or refuse it at once when it could not be taken."""
@@ -149,7 +140,6 @@ class Runtime:
         self._scheduled = False
         if self._stopped:
             return
-        self._handling = True
         try:
             self._handle()
         except Exception as error:
@@ -157,9 +147,6 @@ class Runtime:
             self._stopped = True
             if not self.broken.done():
                 self.broken.set_result(error)
-        finally:
-            self._handling = False
-            self._turned_at = self._loop.time()
 
     def _handle(self) -> None:
         now = self._clock.now()
