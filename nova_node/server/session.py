@@ -110,8 +110,8 @@ class Session:
             self._runtime.watch.unsubscribe(number)
             for side in sides:
                 side.cancel()
-            if self._batches:
-                asyncio.get_running_loop().call_later(RETURN_S, self._give_up)
+            # also for what is accepted only now
+            asyncio.get_running_loop().call_later(RETURN_S, self._give_up)
             await asyncio.gather(*sides, return_exceptions=True)
 
     def _give_up(self) -> None:
