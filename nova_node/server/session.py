@@ -27,6 +27,7 @@ from nova_node.core.events import (
     Finished,
     Requeued,
 )
+from nova_node.core.model import Group
 from nova_node.core.owner import SubmitAnswer
 from nova_node.core.signals import (
     Submit,
@@ -116,7 +117,7 @@ class Session:
 
     def _give_up(self) -> None:
         for first in self._batches:
-            self._retention.told(first)
+            self._retention.given_up(first)
 
     # ------------------------------------------------------------ in
 
@@ -142,8 +143,10 @@ class Session:
         self, request: tasks_pb2.SubmitRequest, name: Name | None, submitted: Submitted
     ) -> None:
         """Raises NovaError."""
-        request_id = request.request_id
+        self._audited.check(SESSION)
+        request_id, groups = request.request_id, groups_from_pb(request.groups)
 
+        # nothing of the submit, which holds this: its inputs would wait in a cycle for the collector
         def token(answer: Any) -> None:
             if isinstance(answer, SubmitAnswer):
                 self._expect(answer.first)
@@ -152,13 +155,11 @@ class Session:
                     request_id=request_id, owner=self._me, first=answer.first, count=answer.tasks
                 )
                 self._ring()
-                submitted(submit.groups, answer)
+                submitted(groups, answer)
             else:
                 self._refuse(request_id, answer)
 
-        self._audited.check(SESSION)
-        submit = read_submit(request, token, name, self._mandates)
-        self._runtime.submit(submit)
+        self._runtime.submit(read_submit(request, groups, token, name, self._mandates))
 
     def _refuse(self, request_id: str, error: NovaError) -> None:
         refused = self._reply.refused.add(request_id=request_id[:64])
@@ -235,14 +236,15 @@ class Session:
 
 def read_submit(
     request: tasks_pb2.SubmitRequest,
+    groups: tuple[Group, ...],
     token: Callable[[Any], None],
     name: Name | None,
     mandates: Mandates | None,
 ) -> Submit:
-    """What a caller of this name hands in; `mandates` is None in a mesh without identity.
+    """What a caller of this name hands in, `groups` of it read already; `mandates` is None in a mesh
+    without identity.
 
     Raises Invalid, or Refused when it is not signed for this node by that caller."""
-    groups = groups_from_pb(request.groups)
     request_id = check_request(request.request_id)
     budget_uusd = check_number(request.budget_uusd, "the budget")
     if mandates is None:

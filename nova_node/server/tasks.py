@@ -14,7 +14,7 @@ from nova_proto.v1.tasks_pb2_grpc import TasksServicer
 
 from nova_node.adapters.grpc_settings import abort, from_rpc
 from nova_node.adapters.peers_grpc import Stubs
-from nova_node.adapters.wire import failure_to_pb
+from nova_node.adapters.wire import failure_to_pb, groups_from_pb
 from nova_node.adapters.wire_events import event_to_pb
 from nova_node.core.errors import Invalid, NotFound, NovaError, Refused
 from nova_node.core.events import (
@@ -79,13 +79,14 @@ class TasksService(TasksServicer):
         name, submitted = caller(context), self._audited.submits(context)
 
         def ask(token: Callable[[Any], None]) -> Submit:
+            groups = groups_from_pb(request.groups)
+
             def answered(answer: Any) -> None:
                 if isinstance(answer, SubmitAnswer):
-                    submitted(submit.groups, answer)
+                    submitted(groups, answer)
                 token(answer)
 
-            submit = read_submit(request, answered, name, self._mandates)
-            return submit
+            return read_submit(request, groups, answered, name, self._mandates)
 
         try:
             answer = await self._ask(ask)

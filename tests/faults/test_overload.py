@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
-from nova_client import Client, Status
+from nova_client import Call, Client, Status
 from nova_proto.v1 import task_pb2, tasks_pb2, tasks_pb2_grpc
 from support.mesh import Mesh, eventually, run
 from support.queue_check import CAPABILITY, runs
@@ -27,6 +28,12 @@ PAUSE_S = BATCH * TASK_S / SLOTS / 10
 OVER_S = [4.0, pytest.param(120.0, marks=[pytest.mark.long, pytest.mark.timeout(400)])]
 RECOVERED_S = 30.0
 ANSWER_S = 20.0
+
+LARGE_BYTES = 1 << 20
+LARGE_AT_ONCE, LARGE_ROUNDS = 16, 40
+LARGE_HELD_BYTES = 750 << 20
+"""More than what a node has under way, keeps and cannot give back at once; half of what it is given
+and gives."""
 
 
 class Flood:
@@ -142,5 +149,22 @@ def test_a_client_that_reads_nothing_for_a_while_loses_no_result(mesh: Mesh) -> 
                 reply = await session.read()
                 assert reply is not grpc.aio.EOF, session
                 ended += sum(len(event.finished.outcomes) for event in reply.events)
+
+    run(scene())
+
+
+def test_large_volatile_payloads_leave_the_memory_when_they_were_told(mesh: Mesh) -> None:
+    node = mesh.start("only", "--slots", "2")
+    process, data = psutil.Process(node.pid), secrets.token_bytes(LARGE_BYTES)
+
+    async def scene() -> None:
+        most = 0
+        async with node.client() as client:
+            for _ in range(LARGE_ROUNDS):
+                calls = [Call("core.echo", inputs={"data": data})] * LARGE_AT_ONCE
+                for task in await client.submit_many(calls, durability="volatile"):
+                    assert await task.result() == data
+                most = max(most, process.memory_info().rss)
+        assert most < LARGE_HELD_BYTES < 2 * LARGE_BYTES * LARGE_AT_ONCE * LARGE_ROUNDS
 
     run(scene())
