@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+import psutil
+
 from nova_node.adapters.blobs_disk import DiskBlobs
 from nova_node.adapters.clock import SystemClock
 from nova_node.adapters.data_dir import DataDir
@@ -62,6 +64,9 @@ log = logging.getLogger("nova.node")
 
 DRAIN_S = 60.0
 FAREWELL_S = 0.05
+
+HELD_BYTES_MAX = 3 << 30
+"""Of arguments and results that this node owns; and at most a quarter of the machine's memory."""
 
 
 def run(config: NodeConfig, adopt: bool = False) -> int:
@@ -150,10 +155,7 @@ class Node:
             self._data.node,
             self._incarnation,
             EngineConfig(
-                OwnerConfig(
-                    unended_max=config.queues.tasks_max,
-                    retention=RetentionConfig(forgotten_after_s=config.storage.journal_retention_s),
-                ),
+                _owner_config(config),
                 WorkerConfig(
                     slots=config.work.slots,
                     places=config.work.places,
@@ -342,6 +344,14 @@ class Node:
     async def _farewell(self) -> None:
         self._runtime.leave()
         await asyncio.sleep(FAREWELL_S)
+
+
+def _owner_config(config: NodeConfig) -> OwnerConfig:
+    held_bytes_max = min(HELD_BYTES_MAX, psutil.virtual_memory().total // 4)
+    retention = RetentionConfig(
+        forgotten_after_s=config.storage.journal_retention_s, kept_bytes=held_bytes_max // 3
+    )
+    return OwnerConfig(config.queues.tasks_max, held_bytes_max, retention)
 
 
 class _Early:

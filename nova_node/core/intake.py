@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from nova_node.core.errors import Draining, Invalid, NovaError, Overloaded, Refused
 from nova_node.core.signals import Submit
 from nova_node.core.tasks import Batch
 
-HELD_BYTES_MAX = 3 << 30
-"""Of arguments and results in memory, so much is the end; what has ended is let go long before."""
+
+class Held(NamedTuple):
+    """Arguments and results in memory, those of ended tasks included, and how much is the end."""
+
+    size_bytes: int
+    most_bytes: int
 
 
 def refuse(
@@ -15,11 +21,11 @@ def refuse(
     taken: Batch | None,
     unended: int,
     unended_max: int,
-    held_bytes: int,
+    held: Held,
     draining: bool,
 ) -> NovaError | None:
     """The reason to refuse a submit, or None. `taken` has its request id already; `unended` counts
-    root tasks that have not ended, `held_bytes` the arguments and results in memory."""
+    root tasks that have not ended."""
     count = sum(len(group.calls) for group in submit.groups)
     if taken is not None:
         return Refused(
@@ -34,9 +40,9 @@ def refuse(
             "give each of them an allowance: what one attempt may spend at most",
             "budget_needs_allowance",
         )
-    if held_bytes > HELD_BYTES_MAX:
+    if held.size_bytes > held.most_bytes:
         return Overloaded(
-            f"tasks that have not ended hold {held_bytes >> 20} MiB of arguments and results",
+            f"tasks that have not ended hold {held.size_bytes >> 20} MiB of arguments and results",
             "wait for some to end; put what is large into blobs; or submit to another node",
         )
     return no_room(count, unended, unended_max, draining)

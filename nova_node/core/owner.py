@@ -17,7 +17,7 @@ from nova_node.core.dispatch import Dispatch
 from nova_node.core.effects import Acknowledge, Append, Assign, Effect, Forget, Recall, Revoke
 from nova_node.core.errors import Invalid, NotFound
 from nova_node.core.events import Accepted, Assigned, Event, Fact, Finished, Retried
-from nova_node.core.intake import refuse
+from nova_node.core.intake import Held, refuse
 from nova_node.core.judging import Judging
 from nova_node.core.lifecycle import ENDED
 from nova_node.core.model import Attempt, Durability, Failure, Fence, Outcome, Phase, Status
@@ -35,6 +35,8 @@ from nova_node.core.timers import Timers
 class OwnerConfig:
     #: root tasks that have not ended; more are refused
     unended_max: int = 200_000
+    #: of arguments and results in memory; what has ended is let go long before
+    held_bytes_max: int = 3 << 30
     retention: RetentionConfig = RetentionConfig()
     retry: RetryPolicy = RetryPolicy()
 
@@ -107,9 +109,10 @@ class Owner:
             answer = SubmitAnswer(signal.request_id, known.first, known.count)
             self.out.append(Acknowledge(signal.token, answer))
             return
-        most = self._config.unended_max
-        tasks = self.tasks
-        refusal = refuse(signal, known, tasks.unended, most, tasks.size_bytes, self.draining)
+        tasks, config = self.tasks, self._config
+        held = Held(tasks.size_bytes, config.held_bytes_max)
+        most = config.unended_max
+        refusal = refuse(signal, known, tasks.unended, most, held, self.draining)
         if refusal is not None:
             self.out.append(Acknowledge(signal.token, refusal))
             return

@@ -19,7 +19,6 @@ from support.lone import (
     text,
 )
 
-from nova_node.core import intake
 from nova_node.core.effects import (
     Acknowledge,
     Append,
@@ -120,9 +119,8 @@ def test_overload_is_refused_and_nothing_is_dropped() -> None:
     assert lone.engine.tasks.unended == 4
 
 
-def test_arguments_that_would_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "HELD_BYTES_MAX", 10)
-    lone = Lone()
+def test_arguments_that_would_fill_the_memory_are_refused() -> None:
+    lone = Lone(config=EngineConfig(OwnerConfig(held_bytes_max=10)))
     lone.submit(6)
     answer = only(lone.submit(request_id="r2"), Acknowledge)[0].answer
     assert isinstance(answer, Overloaded)
