@@ -1,7 +1,6 @@
 """Which finished batches are kept, and which are forgotten: from memory and, by their numbers, from the
 journal. A batch is forgotten as a whole, the oldest first; one whose client is there and has not been told
-of its end yet only when memory demands it. What is volatile is kept for its client: once that was told,
-only the latest of large results stay."""
+of its end yet only when memory demands it."""
 
 from __future__ import annotations
 
@@ -24,8 +23,6 @@ class RetentionConfig:
     forgotten_after_s: float = 7 * 86_400.0
     #: of arguments and results in memory, those of open batches included
     kept_bytes: int = 1 << 30
-    #: of those in volatile batches whose client has been told; more than can be on its way to one
-    told_bytes: int = 64 << 20
 
 
 class Retention:
@@ -36,9 +33,6 @@ class Retention:
         self._kept = 0
         #: by batch, clients that are to be told of its end
         self._awaited: Counter[int] = Counter()
-        #: volatile ones whose clients have been told
-        self._told: dict[int, Batch] = {}
-        self._told_bytes = 0
         #: those that would have been forgotten but for a client
         self._untold: dict[int, Batch] = {}
         self._untold_tasks = 0
@@ -53,28 +47,15 @@ class Retention:
         """One of its tasks is about to be tried again."""
         if self._ended.pop(batch.first, None) is not None:
             self._kept -= batch.size
-            self._keep_longer(batch.first)
         elif self._untold.pop(batch.first, None) is not None:
             self._untold_tasks -= batch.size
 
     def awaited(self, first: int) -> None:
         """A client is to be told of the end of this batch."""
         self._awaited[first] += 1
-        self._keep_longer(first)
 
     def told(self, first: int) -> None:
-        """It was."""
-        self.given_up(first)
-        batch = self._ended.get(first)
-        if batch is None or batch.journaled or first in self._awaited or first in self._told:
-            return
-        self._told[first] = batch
-        self._told_bytes += batch.size_bytes
-        while self._told_bytes > self._config.told_bytes:
-            self.discard(next(iter(self._told.values())))
-
-    def given_up(self, first: int) -> None:
-        """It will not come back for it."""
+        """It was, or will not come back for it."""
         self._awaited[first] -= 1
         if self._awaited[first] > 0:
             return
@@ -88,6 +69,12 @@ class Retention:
         """Drop a volatile batch that nobody will ask about."""
         self.reopened(batch)
         self._tasks.forget(batch)
+
+    def let_go(self, first: int) -> None:
+        """Its client surely has the large results of this batch: of a volatile one nothing stays."""
+        batch = self._ended.get(first)
+        if batch is not None and not batch.journaled and first not in self._awaited:
+            self.discard(batch)
 
     def forget(self, now: float) -> list[int]:
         """Drop what is over the bounds; the batches that the journal must drop too."""
@@ -105,12 +92,6 @@ class Retention:
         while self._untold and self._untold_is_over():
             self._drop(next(iter(self._untold.values())), dropped)
         return dropped
-
-    def _keep_longer(self, first: int) -> None:
-        """As if its client had not been told."""
-        batch = self._told.pop(first, None)
-        if batch is not None:
-            self._told_bytes -= batch.size_bytes
 
     def _drop(self, batch: Batch, dropped: list[int]) -> None:
         self.discard(batch)

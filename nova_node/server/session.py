@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,6 @@ from nova_node.core.events import (
     Accepted,
     Assigned,
     Event,
-    Fact,
     Finished,
     Requeued,
 )
@@ -53,6 +53,10 @@ UNSENT_BYTES_MAX = 256 << 20
 RETURN_S = 60.0
 """So long a client whose stream broke may take to come back for results."""
 
+LARGE_BYTES = 64 << 10
+ON_THE_WAY_BYTES = 64 << 20
+"""Of large results, more than can have been sent and not have come when a stream breaks."""
+
 PAGE_EVENTS = 1_024
 SESSION = "/nova.v1.Tasks/Session"
 
@@ -63,9 +67,11 @@ class Open:
     def __init__(self, first: int, count: int) -> None:
         self._roots = range(first, first + count)
         self._left = count
+        self.size_bytes = 0
 
-    def ends_with(self, fact: Fact) -> bool:
-        match fact:
+    def ends_with(self, event: Event) -> bool:
+        self.size_bytes += size_bytes_of(event)
+        match event.fact:
             case Finished(outcomes):
                 self._left -= sum([outcome.no in self._roots for outcome in outcomes])
             case Requeued(nos):
@@ -93,6 +99,9 @@ class Session:
         self._batches: set[int] = set()
         #: of them those that were submitted here
         self._open: dict[int, Open] = {}
+        #: the latest large ones that were told, and their sizes
+        self._large: deque[tuple[int, int]] = deque()
+        self._large_bytes = 0
         self._reply = tasks_pb2.SessionReply(owner=self._me, seq=runtime.watch.seq)
         self._unsent = Backlog(math.inf, UNSENT_BYTES_MAX)
         self._wake: asyncio.Future[None] | None = None
@@ -117,7 +126,7 @@ class Session:
 
     def _give_up(self) -> None:
         for first in self._batches:
-            self._retention.given_up(first)
+            self._retention.told(first)
 
     # ------------------------------------------------------------ in
 
@@ -220,18 +229,30 @@ class Session:
                 continue
             self._reply = tasks_pb2.SessionReply()
             self._answered.set()
-            told: list[int] = []
+            told: list[tuple[int, int]] = []
             for event in self._unsent.take(REPLY_BYTES_MAX):
                 event_to_pb(event, reply.events.add())
                 reply.seq = event.seq
                 batch = self._open.get(event.batch)
-                if batch is not None and batch.ends_with(event.fact):
+                if batch is not None and batch.ends_with(event):
                     del self._open[event.batch]
-                    told.append(event.batch)
+                    told.append((event.batch, batch.size_bytes))
             await context.write(reply)
-            for first in told:
+            for first, size_bytes in told:
                 self._batches.discard(first)
                 self._retention.told(first)
+                if size_bytes >= LARGE_BYTES:
+                    self._let_go_before(first, size_bytes)
+
+    def _let_go_before(self, first: int, size_bytes: int) -> None:
+        """Of those that must have come, now that this one was sent too."""
+        large = self._large
+        large.append((first, size_bytes))
+        self._large_bytes += size_bytes
+        while self._large_bytes - large[0][1] >= ON_THE_WAY_BYTES:
+            came, size_bytes = large.popleft()
+            self._large_bytes -= size_bytes
+            self._retention.let_go(came)
 
 
 def read_submit(

@@ -239,23 +239,21 @@ def test_large_results_are_forgotten_before_they_fill_the_memory() -> None:
     assert 150 < tasks.size_bytes <= 200
 
 
-def test_large_volatile_results_are_kept_for_their_client_only() -> None:
-    config = RetentionConfig(kept_s=1e9, told_bytes=100)
-    lone = with_peer(EngineConfig(OwnerConfig(retention=config)))
+def test_only_what_is_volatile_and_awaited_by_nobody_is_let_go() -> None:
+    lone = with_peer(EngineConfig(OwnerConfig(retention=RetentionConfig(kept_s=1e9))))
     tasks, retention = lone.engine.tasks, lone.engine.owner.retention
     volatile = replace(PLAIN, durability=Durability.VOLATILE)
-    for no, demand in enumerate((PLAIN, *[volatile] * 4)):
-        effects = lone.tell(Submit("t", str(no), (Group(demand, (Call(b'"%s"' % (b"x" * 50)),)),)))
-        lone.report(*[done(attempt) for attempt in attempts_of(list(effects))])
+    for demand in (PLAIN, volatile, volatile, volatile):
+        effects = lone.submit(1, demand, request_id=str(tasks.next_no))
+        (attempt,) = attempts_of(list(effects))
+        if attempt.no < 4:
+            lone.report(done(attempt))
+    retention.awaited(2)
     for first in (1, 2, 3, 4):
-        retention.awaited(first)
-        retention.told(first)
-    assert list(tasks.batches) == [1, 4, 5]  # kept on disk, the latest, one that nobody was told of
-    retention.awaited(4)
-    retention.awaited(5)
-    retention.told(5)
-    assert list(tasks.batches) == [1, 4, 5]  # another client waits for the latest
-    retention.told(4)
+        retention.let_go(first)
+    assert list(tasks.batches) == [1, 2, 4]
+    retention.told(2)
+    retention.let_go(2)
     assert list(tasks.batches) == [1, 4]
     assert tasks.size_bytes == sum(batch.size_bytes for batch in tasks.batches.values())
 
