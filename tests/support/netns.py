@@ -6,12 +6,18 @@ touches. 198.18.0.0/15 is set aside for tests of networks: nothing else is there
 
 from __future__ import annotations
 
+import fcntl
 import os
+import random
 import secrets
 import shutil
 import subprocess
 import sys
-from typing import Self
+import tempfile
+from pathlib import Path
+from typing import IO, Self
+
+import psutil
 
 TOOLS = ("ip", "iptables", "ss", "tc")
 
@@ -32,7 +38,7 @@ class Network:
         self._tag = f"nv{secrets.token_hex(3)}"
         self._switch = f"{self._tag}-s"
         self._home_link = f"{self._tag}h"
-        self._subnet = f"198.18.{secrets.randbelow(255)}"
+        self._subnet, self._taken = _take_subnet()
         #: the address of this process on the network
         self.home = f"{self._subnet}.254"
 
@@ -48,6 +54,7 @@ class Network:
         subprocess.run(["ip", "link", "del", self._home_link], check=False, capture_output=True)
         for namespace in [*map(self._namespace, self.hosts), self._switch]:
             subprocess.run(["ip", "netns", "del", namespace], check=False, capture_output=True)
+        self._taken.close()
 
     def _build(self) -> None:
         _ip("netns", "add", self._switch)
@@ -140,6 +147,26 @@ class Network:
 
     def _iptables(self, host: int, chain: str, *rule: str) -> None:
         self._in(host, "iptables", "-w", "-A", chain, *rule)
+
+
+def _take_subnet() -> tuple[str, IO[bytes]]:
+    """The first three numbers of a subnet that nobody here has, a killed run neither; it is this one's
+    until the file is closed."""
+    for number in random.sample(range(255), 255):
+        subnet = f"198.18.{number}"
+        file = (Path(tempfile.gettempdir()) / f"nova-tests-{subnet}.lock").open("wb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            continue
+        addresses = [each.address for found in psutil.net_if_addrs().values() for each in found]
+        if not any(address.startswith(f"{subnet}.") for address in addresses):
+            return subnet, file
+        file.close()
+    raise OSError(
+        "every subnet of 198.18.0.0/16 is in use: remove what killed runs left (`ip link`)"
+    )
 
 
 def _ip(*words: str) -> None:
