@@ -13,6 +13,7 @@ from nova_proto.v1 import nodes_pb2, task_pb2, tasks_pb2
 
 from nova_client import backoff, children, dead_letters, decode, encode, errors, event, find, model
 from nova_client.encode import Spec
+from nova_client.gathering import ARGS_BYTES_MAX, Gathering, kind_of
 from nova_client.model import Files, InputSource, Options, Status, SubmitOptions
 from nova_client.store import Store, closed
 from nova_client.task import Batch, Hear, Task
@@ -49,6 +50,7 @@ class Client(Store):
         self._give_up_s = give_up_s
         self._wires: Any = None
         self._session: Any = None
+        self._gathering: Gathering | None = None
         self._renewal: Any = None
         self.node = ""
 
@@ -75,6 +77,7 @@ class Client(Store):
             await self._meet(way)
         wires = self._opened_wires()
         self._session = Session(wires.home, self.node, self._give_up_s, wires.sign)
+        self._gathering = Gathering(self._batch, self._session.submit)
         if way.identity is not None:
             from nova_client.renewal import Renewal
 
@@ -101,7 +104,7 @@ class Client(Store):
     async def close(self) -> None:
         """Ends the connection. Tasks go on; whoever waits for one here gets Unreachable."""
         wires, session, renewal = self._wires, self._session, self._renewal
-        self._wires = self._session = self._renewal = None
+        self._wires = self._session = self._renewal = self._gathering = None
         if renewal is not None:
             await renewal.stop()
         if session is not None:
@@ -125,6 +128,11 @@ class Client(Store):
         `args` is a JSON object, `inputs` binds bytes and files to parameters by name, `hear` is
         told what the task and its shards write.
         Raises Invalid, Refused, Overloaded or Unreachable."""
+        if inputs is None and hear is None:
+            gathering = self._gathering
+            kind, data = kind_of(capability, options), encode.encode_args(capability, args)
+            if gathering is not None and kind is not None and len(data) <= ARGS_BYTES_MAX:
+                return await gathering.submit(kind, capability, data, options)
         (task,) = await self.submit_many([(capability, args)], inputs=inputs, hear=hear, **options)
         return task
 
@@ -140,7 +148,7 @@ class Client(Store):
 
         Goes in requests of 4,096, each accepted or refused as one; when a node is full it waits.
         An error leaves the requests accepted before it running (its note tells how many)."""
-        session, asked = self._opened(), _options(options)
+        session, asked = self._opened(), encode.options_of(options)
         bound: dict[int, encode.Bound] = {}
         shared = None
         if inputs:
@@ -156,7 +164,7 @@ class Client(Store):
         request = None
         try:
             for request in encode.requests(calls, asked, bound, shared):
-                batch = Batch(self, request.message, request.calls, hear)
+                batch = self._batch(request, hear)
                 tasks += batch.tasks
                 if request.calls == len(calls):
                     await session.submit(batch)
@@ -175,6 +183,9 @@ class Client(Store):
             for one in sending:
                 one.cancel()
         return tasks
+
+    def _batch(self, request: encode.Request, hear: Hear | None = None) -> Batch:
+        return Batch(self, request.message, request.calls, hear)
 
     async def _put_inputs(
         self, inputs: Mapping[str, InputSource], options: Options
@@ -364,10 +375,3 @@ async def _recover(way: find.Access) -> find.Access | None:
     from nova_client import identity
 
     return await asyncio.to_thread(identity.recover, way)
-
-
-def _options(given: SubmitOptions) -> Options:
-    try:
-        return Options(**given)
-    except TypeError as error:
-        raise errors.Invalid(str(error), "see docs/sdk.md for the options of a submit") from None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nova_proto.v1 import task_pb2, tasks_pb2
 
 from nova_client.errors import Invalid
-from nova_client.model import BlobRef, Call, Files, Options
+from nova_client.model import BlobRef, Call, Files, Options, SubmitOptions
 
 _AGAIN = re.compile(r"again-([a-z0-9]{8}-[0-9]{1,16})-[0-9a-f]{16}")
 CALLS_MAX = 4096
@@ -90,6 +90,23 @@ def requests(
     if count:
         message.submit.budget_uusd = _budget(options.budget_uusd)
         yield _named(message, count, options)
+
+
+def plain(capability: str, calls: Sequence[bytes], options: Options) -> Request:
+    """One request of calls that have no inputs, by their encoded arguments. Raises Invalid."""
+    message = tasks_pb2.SessionRequest()
+    group = message.submit.groups.add(demand=demand(capability, options))
+    for args in calls:
+        group.calls.add(args=args)
+    return _named(message, len(calls), options)
+
+
+def options_of(given: SubmitOptions) -> Options:
+    """Raises Invalid."""
+    try:
+        return Options(**given)
+    except TypeError as error:
+        raise Invalid(str(error), "see docs/sdk.md for the options of a submit") from None
 
 
 def _budget(uusd: int) -> int:

@@ -56,11 +56,11 @@ class Session:
         self._moves = 0
         self._replies = 0
 
-    async def submit(self, batch: Batch) -> None:
+    async def submit(self, batch: Batch, patient: bool = True) -> None:
         """Returns when the batch is accepted. A full node is asked again until it has room.
 
-        Raises what the node refused it with, Overloaded after 60 s in which nothing moved,
-        or Unreachable."""
+        Raises what the node refused it with, Overloaded after 60 s in which nothing moved (at once
+        unless `patient`), or Unreachable."""
         attempt, moves, stalled_at = 0, self._moves, time.monotonic() + STALLED_S
         while True:
             try:
@@ -68,6 +68,8 @@ class Session:
                     await self._ask(batch)
                 return
             except errors.Overloaded:
+                if not patient:
+                    raise
                 if moves != self._moves:
                     moves, stalled_at, attempt = self._moves, time.monotonic() + STALLED_S, 0
                 elif time.monotonic() > stalled_at:

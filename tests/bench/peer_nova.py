@@ -104,7 +104,10 @@ class JournaledPeer(Peer):
             took: list[float] = []
             for number in range(count):
                 begin = time.perf_counter()
-                await _results(await self._submit("noop", [number]))
+                task = await self._client.submit(
+                    "bench.noop", {"number": number}, durability=self.durability
+                )
+                await task.result()
                 took.append(time.perf_counter() - begin)
             return took
 
