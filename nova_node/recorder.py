@@ -25,9 +25,10 @@ from nova_node.adapters.metrics_spool import Spool
 from nova_node.address import Address
 from nova_node.config import StorageConfig
 from nova_node.core.errors import NovaError
-from nova_node.core.events import Event
+from nova_node.core.events import Event, Finished, Retried
 from nova_node.core.model import Anomaly, MemberState
 from nova_node.core.signals import Noticed
+from nova_node.core.tasks import Task
 from nova_node.metrics.history import Projection
 from nova_node.metrics.keeping import DAY_S, Rules
 from nova_node.metrics.pools import Pools
@@ -113,6 +114,8 @@ class Recorder:
         self.history = History(folder, runtime.engine.me, rules, self._spool)
         self.history.on_lost = self._project_again
         self._pending: list[Sequence[Event]] = []
+        #: tasks that pending events tell of, which the owner may let go of meanwhile
+        self._told_of: dict[int, Task] = {}
         self._seen: list[Projection] = []
         #: the last event that was projected as it came
         self._seq = runtime.watch.seq
@@ -161,10 +164,19 @@ class Recorder:
     # ------------------------------------------------------------ events
 
     def _offer(self, events: Sequence[Event]) -> None:
-        if len(self._pending) < PENDING_MAX_EVENTS:
-            self._pending.append(events)
-        else:
+        if len(self._pending) >= PENDING_MAX_EVENTS:
             self.dropped_events += len(events)
+            return
+        self._pending.append(events)
+        by_no, told_of = self._runtime.engine.tasks.by_no, self._told_of
+        for event in events:
+            match event.fact:
+                case Finished(outcomes):
+                    told_of.update([(o.no, by_no[o.no]) for o in outcomes if o.no in by_no])
+                case Retried(outcome) if outcome.no in by_no:
+                    told_of[outcome.no] = by_no[outcome.no]
+                case _:
+                    pass
 
     async def _keep_projecting(self) -> None:
         while True:
@@ -174,9 +186,10 @@ class Recorder:
     async def _project(self) -> None:
         """In pieces, so that the loop is not held up."""
         pending, self._pending = self._pending, []
+        told_of, self._told_of = self._told_of, {}
         events = chain.from_iterable(pending)
         while some := list(islice(events, AT_ONCE_EVENTS)):
-            projection = Projection(self._runtime.engine.tasks.by_no)
+            projection = Projection(told_of)
             projection.add(some)
             self._seen.append(projection)
             self._seq = some[-1].seq

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import secrets
 import sys
@@ -165,6 +166,11 @@ def test_large_volatile_payloads_leave_the_memory_when_they_were_told(mesh: Mesh
                 for task in await client.submit_many(calls, durability="volatile"):
                     assert await task.result() == data
                 most = max(most, process.memory_info().rss)
+            await eventually(functools.partial(all_recorded, client), "all of it to be recorded")
         assert most < LARGE_HELD_BYTES < 2 * LARGE_BYTES * LARGE_AT_ONCE * LARGE_ROUNDS
+
+    async def all_recorded(client: Client) -> bool:
+        table = await client.metrics.sql("SELECT count(*) FROM tasks")
+        return [row[-1] for row in table.rows] == [LARGE_AT_ONCE * LARGE_ROUNDS]
 
     run(scene())
