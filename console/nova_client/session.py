@@ -55,7 +55,6 @@ class Session:
         #: of answers and results; overload without any is given up in the end
         self._moves = 0
         self._replies = 0
-        self._closed = False
 
     async def submit(self, batch: Batch, patient: bool = True) -> None:
         """Returns when the batch is accepted. A full node is asked again until it has room.
@@ -80,8 +79,6 @@ class Session:
 
     async def _ask(self, batch: Batch) -> None:
         assert batch.request is not None
-        if self._closed:
-            raise _closed()
         batch.answer = asyncio.get_running_loop().create_future()
         self._pending[batch.request.submit.request_id] = batch
         batch.times_sent = 0
@@ -100,12 +97,11 @@ class Session:
             self._reader = asyncio.create_task(self._run(first))
 
     async def close(self) -> None:
-        self._closed = True
         tasks = [*self._helpers] + ([self._reader] if self._reader else [])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._fail(_closed())
+        self._fail(errors.Unreachable("the client was closed", "keep it open until all is done"))
 
     # ------------------------------------------------------------ the stream
 
@@ -293,10 +289,6 @@ class Session:
             else:
                 if view.status in _ENDED:
                     self._finish(batch, [_ended(task.no, view)])
-
-
-def _closed() -> errors.Unreachable:
-    return errors.Unreachable("the client was closed", "keep it open until all is done")
 
 
 def _is_final(error: errors.NovaError) -> bool:

@@ -186,22 +186,6 @@ def test_closing_tells_who_waits():
     asyncio.run(run())
 
 
-def test_closing_tells_whose_submit_waits_too():
-    async def run() -> None:
-        async with FakeNode() as node:
-            async with Client(node.address) as client:
-                await (await client.submit("core.echo", {"a": 1})).result(5)
-                await node.stop()
-                waiting = [asyncio.create_task(client.submit("core.hang")) for _ in range(5)]
-                for _ in range(10):
-                    await asyncio.sleep(0)
-            for submit in waiting:
-                with pytest.raises(Unreachable, match="closed"):
-                    await asyncio.wait_for(submit, 5)
-
-    asyncio.run(run())
-
-
 def test_children_count_as_progress_not_as_results():
     async def body(node: FakeNode, client: Client) -> None:
         task = await client.submit("core.shards", {"count": 5})
