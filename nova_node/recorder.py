@@ -139,6 +139,7 @@ class Recorder:
             log.warning("metrics cannot be recorded: %s", error)
             self._runtime.watch.unsubscribe(self._number)
             self._pending.clear()
+            self._told_of.clear()
             return
         if recorded < self._seq:
             self._begin_rebuild(recorded + 1)

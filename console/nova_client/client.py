@@ -13,7 +13,7 @@ from nova_proto.v1 import nodes_pb2, task_pb2, tasks_pb2
 
 from nova_client import backoff, children, dead_letters, decode, encode, errors, event, find, model
 from nova_client.encode import Spec
-from nova_client.gathering import ARGS_BYTES_MAX, Gathering, kind_of
+from nova_client.gathering import Gathering, kind_of
 from nova_client.model import Files, InputSource, Options, Status, SubmitOptions
 from nova_client.store import Store, closed
 from nova_client.task import Batch, Hear, Task
@@ -128,10 +128,11 @@ class Client(Store):
         `args` is a JSON object, `inputs` binds bytes and files to parameters by name, `hear` is
         told what the task and its shards write.
         Raises Invalid, Refused, Overloaded or Unreachable."""
-        if inputs is None and hear is None:
-            gathering = self._gathering
-            kind, data = kind_of(capability, options), encode.encode_args(capability, args)
-            if gathering is not None and kind is not None and len(data) <= ARGS_BYTES_MAX:
+        gathering = self._gathering
+        if gathering is not None and inputs is None and hear is None:
+            kind = kind_of(capability, options)
+            if kind is not None:
+                data = encode.encode_args(capability, args)
                 return await gathering.submit(kind, capability, data, options)
         (task,) = await self.submit_many([(capability, args)], inputs=inputs, hear=hear, **options)
         return task

@@ -97,6 +97,8 @@ def plain(capability: str, calls: Sequence[bytes], options: Options) -> Request:
     message = tasks_pb2.SessionRequest()
     group = message.submit.groups.add(demand=demand(capability, options))
     for args in calls:
+        if len(args) > CALL_BYTES_MAX:
+            raise _too_large(capability, len(args))
         group.calls.add(args=args)
     return _named(message, len(calls), options)
 

@@ -19,7 +19,7 @@ ON_THE_WAY_MAX = 2
 """Requests of one kind; further submits are gathered."""
 
 ARGS_BYTES_MAX = 64 << 10
-"""What is larger goes alone: beside it a request of its own costs little."""
+"""What is larger goes at once and alone: beside it a request of its own costs little."""
 
 OF_A_WHOLE_SUBMIT = ("again_of", "budget_uusd", "shards")
 
@@ -61,7 +61,7 @@ class Gathering:
         line = self._lines.get(kind)
         if line is None:
             line = self._lines[kind] = _Line(capability, encode.options_of(options))
-        if line.on_the_way >= ON_THE_WAY_MAX:
+        if line.on_the_way >= ON_THE_WAY_MAX and len(args) <= ARGS_BYTES_MAX:
             waiting = _Waiting(args, asyncio.get_running_loop().create_future())
             line.waiting.append(waiting)
             return await waiting.task

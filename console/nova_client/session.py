@@ -47,6 +47,7 @@ class Session:
         self._reader: asyncio.Task[None] | None = None
         self._helpers: set[asyncio.Task[None]] = set()
         self._writing = asyncio.Lock()
+        self._writer: asyncio.Task[Any] | None = None
         self._room = asyncio.Semaphore(UNANSWERED_MAX)
         #: by request id: submits without an answer
         self._pending: dict[str, Batch] = {}
@@ -55,6 +56,7 @@ class Session:
         #: of answers and results; overload without any is given up in the end
         self._moves = 0
         self._replies = 0
+        self._closed = False
 
     async def submit(self, batch: Batch, patient: bool = True) -> None:
         """Returns when the batch is accepted. A full node is asked again until it has room.
@@ -79,14 +81,21 @@ class Session:
 
     async def _ask(self, batch: Batch) -> None:
         assert batch.request is not None
+        if self._closed:
+            raise _closed()
         batch.answer = asyncio.get_running_loop().create_future()
-        self._pending[batch.request.submit.request_id] = batch
+        request_id = batch.request.submit.request_id
+        self._pending[request_id] = batch
         batch.times_sent = 0
         if self._reader is None or self._reader.done():
             self.listen()
-        if self._call is not None:
-            await self._write(self._call, batch)
-        await batch.answer
+        try:
+            if self._call is not None:
+                await self._write(self._call, batch)
+            await batch.answer
+        except asyncio.CancelledError:
+            self._pending.pop(request_id, None)
+            raise
 
     def listen(self) -> None:
         """Have the stream open while anything is expected of it."""
@@ -97,11 +106,14 @@ class Session:
             self._reader = asyncio.create_task(self._run(first))
 
     async def close(self) -> None:
+        self._closed = True
         tasks = [*self._helpers] + ([self._reader] if self._reader else [])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._fail(errors.Unreachable("the client was closed", "keep it open until all is done"))
+        if self._call is not None:  # its reader never began
+            self._end(self._call)
+        self._fail(_closed())
 
     # ------------------------------------------------------------ the stream
 
@@ -116,12 +128,15 @@ class Session:
                 await self._read(call)
             except channel.RpcError as error:
                 cause = self._wire.error(error, age)
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                cause = errors.Unreachable("a submit was cancelled while it was written")
             else:
                 cause = errors.Unreachable(f"the node at {self._wire.address} ended the session")
             finally:
-                self._call = None
                 if call is not None:
-                    call.cancel()
+                    self._end(call)
             call = None
             if not self._pending and not self._batches:
                 return
@@ -149,21 +164,39 @@ class Session:
                 resume = tasks_pb2.WatchRequest(
                     from_seq=self._seq + 1, batches=numbers, owner=self._owner
                 )
-                with contextlib.suppress(channel.RpcError, asyncio.InvalidStateError):
-                    await call.write(tasks_pb2.SessionRequest(resume=resume))
+                await self._send(call, tasks_pb2.SessionRequest(resume=resume))
             self._call = call
         for batch in [*self._pending.values()]:
             await self._write(call, batch)
 
     async def _write(self, call: Any, batch: Batch) -> None:
-        """A write that fails is made up for when the stream is open again."""
         async with self._writing:
             if call is not self._call or batch.request is None:
                 return
             batch.times_sent += 1
             self._sign(batch.request.submit, self._owner)
+            await self._send(call, batch.request)
+
+    async def _send(self, call: Any, message: tasks_pb2.SessionRequest) -> None:
+        """One at a time. A write that fails is made up for when the stream is open again."""
+        writer = self._writer = asyncio.current_task()
+        assert writer is not None
+        try:
             with contextlib.suppress(channel.RpcError, asyncio.InvalidStateError):
-                await call.write(batch.request)
+                await call.write(message)
+        except asyncio.CancelledError:
+            if self._writer is writer or writer.uncancel():
+                raise
+        finally:
+            self._writer = None
+
+    def _end(self, call: Any) -> None:
+        """A write to a stream that never opened would wait for ever: gRPC does not end it."""
+        self._call = None
+        call.cancel()
+        if self._writer is not None:
+            self._writer.cancel()
+            self._writer = None
 
     async def _read(self, call: Any) -> None:
         batches = self._batches
@@ -289,6 +322,16 @@ class Session:
             else:
                 if view.status in _ENDED:
                     self._finish(batch, [_ended(task.no, view)])
+
+
+def _closed() -> errors.Unreachable:
+    return errors.Unreachable("the client was closed", "keep it open until all is done")
+
+
+def _is_cancelled() -> bool:
+    """This task, not the stream that it reads."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _is_final(error: errors.NovaError) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 from nova_client import encode, errors
-from nova_client.gathering import ON_THE_WAY_MAX, Gathering, kind_of
+from nova_client.gathering import ARGS_BYTES_MAX, ON_THE_WAY_MAX, Gathering, kind_of
 from nova_client.model import SubmitOptions
 from nova_client.task import Batch, Task
 
@@ -93,6 +93,23 @@ def test_one_after_another_each_goes_at_once() -> None:
             assert (await task).no == n
         assert owner.requests() == [("a.run", [b"%d" % n]) for n in range(3)]
         assert all(patient for _, _, patient in owner.asked)
+
+    played(scene)
+
+
+def test_a_large_one_waits_for_nobody_and_one_too_large_is_refused() -> None:
+    async def scene(owner: Owner) -> None:
+        large = b"x" * (ARGS_BYTES_MAX + 1)
+        started = [owner.start(args) for args in (b"0", b"1", b"2", large, b"3")]
+        with pytest.raises(errors.Invalid, match="15,728,640 is the most"):
+            await owner.start(b"x" * (encode.CALL_BYTES_MAX + 1))
+        assert owner.requests()[2:] == [("a.run", [large])]
+        for at in range(3):
+            owner.answer(at)
+        await settle()
+        assert owner.requests()[3:] == [("a.run", [b"2", b"3"])]
+        owner.answer(3)
+        assert [(await each).no for each in started] == [0, 1, 3, 2, 4]
 
     played(scene)
 

@@ -186,6 +186,39 @@ def test_closing_tells_who_waits():
     asyncio.run(run())
 
 
+def test_closing_tells_whose_submit_waits_too():
+    async def run() -> None:
+        async with FakeNode() as node:
+            async with Client(node.address) as client:
+                await (await client.submit("core.echo", {"a": 1})).result(5)
+                await node.stop()
+                waiting = [asyncio.create_task(client.submit("core.hang")) for _ in range(5)]
+                for _ in range(10):
+                    await asyncio.sleep(0)
+            for submit in waiting:
+                with pytest.raises(Unreachable, match="closed"):
+                    await asyncio.wait_for(submit, 5)
+
+    asyncio.run(run())
+
+
+def test_a_submit_cancelled_while_it_is_written_breaks_nothing_else():
+    async def body(node: FakeNode, client: Client) -> None:
+        held = await client.submit("core.hang")
+        waiting = asyncio.create_task(held.result(5))
+        for turns in range(6):
+            late = asyncio.create_task(client.submit("core.echo", {"n": turns}))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            late.cancel()
+            await asyncio.wait([late])
+        node.finish(held.no)
+        assert await waiting == "late"
+        assert await (await client.submit("core.echo", {"n": 9})).result(5) == {"n": 9}
+
+    check(body)
+
+
 def test_children_count_as_progress_not_as_results():
     async def body(node: FakeNode, client: Client) -> None:
         task = await client.submit("core.shards", {"count": 5})
