@@ -111,7 +111,6 @@ class OwnerStream:
             self._call = mesh.Work()
             writer = asyncio.create_task(self._write())
             try:
-                await self._call.write(mesh_pb2.WorkRequest(hello=self._hello))
                 why = await self._read()
             except grpc.aio.AioRpcError as error:
                 why = error.details() or error.code().name.lower()
@@ -148,8 +147,10 @@ class OwnerStream:
                 return f"unreadable message: {error.message}"
 
     async def _write(self) -> None:
-        outbox, attempts = self._outbox, self._attempts
+        """In a task of its own: gRPC leaves a write waiting when a stream ends that never opened."""
+        outbox = self._outbox
         try:
+            await self._call.write(mesh_pb2.WorkRequest(hello=self._hello))
             while not outbox.closed:
                 attempts = self._attempts
                 if not attempts and self._rest is None:

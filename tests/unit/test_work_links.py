@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
 
+import grpc.aio
 import pytest
-from nova_proto.v1 import mesh_pb2
+from nova_proto.v1 import mesh_pb2, mesh_pb2_grpc
 
 from nova_node.adapters import work_links
 from nova_node.adapters.channels import Channels
 from nova_node.adapters.wire_work import credit_to_pb
+from nova_node.adapters.work_grpc import OwnerStream
 from nova_node.adapters.work_links import WorkLinks
 from nova_node.core.effects import Assign, Connect, Revoke
 from nova_node.core.errors import Refused
@@ -271,3 +274,21 @@ def test_renewed_twice_at_once_one_stream_stays(tell: Callable[[Story], None]) -
         assert [line.cancelled for line in peer.lines].count(True) == 1
 
     tell(story)
+
+
+def test_a_stream_to_who_never_speaks_can_be_given_up():
+    async def run() -> None:
+        told: list[Any] = []
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            address = f"127.0.0.1:{silent.getsockname()[1]}"
+            async with grpc.aio.insecure_channel(address) as channel:
+                stream = OwnerStream(PEER, mesh_pb2.Hello(owner="a" * 16), told.append)
+                running = asyncio.create_task(stream.run(mesh_pb2_grpc.MeshStub(channel)))
+                accepted, _ = await asyncio.to_thread(silent.accept)
+                stream.close()
+                with accepted:
+                    ended, _ = await asyncio.wait([running], timeout=5)
+                assert ended
+        assert told == [LinkDown(PEER, "closed")]
+
+    asyncio.run(run())
