@@ -10,6 +10,7 @@ from typing import Any
 from nova_node.adapters.data_dir import DataDir
 from nova_node.address import JOIN_PORT_DEFAULT, Address, parse_address
 from nova_node.config import DiscoveryConfig
+from nova_node.core.errors import Invalid
 from nova_node.core.members import Introduced, LagMeasured
 from nova_node.core.model import Member
 from nova_node.ports import Blobs, Discovery, Found
@@ -32,6 +33,8 @@ class Duties:
         self._blobs = blobs
         self.card_version = card_version
         self._discovery: Discovery | None = None
+        self._address = ""
+        self._moved = asyncio.Event()
         #: the likeliest last
         self._doors: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -52,8 +55,15 @@ class Duties:
         self.spawn(self._measure_lag())
         self.spawn(self._remember_peers())
         self.spawn(self._collect_blobs())
+        self._address = me.address
         if config.mdns:
-            self.spawn(self._discover(me, config.interfaces, listen, join_port))
+            told = Found(me.node, me.address, me.mesh, me.version, join=join_port)
+            self.spawn(self._discover(told, config.interfaces, listen))
+
+    def discover_at(self, address: str) -> None:
+        """Others find this node at another address from now on, and it looks for them again."""
+        self._address = address
+        self._moved.set()
 
     def doors(self) -> list[str]:
         """Addresses where the mesh may let nodes join, the likeliest first."""
@@ -72,11 +82,12 @@ class Duties:
         if self._discovery is not None:
             await self._discovery.stop()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run beside the node, until it ends or the node stops."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -85,9 +96,7 @@ class Duties:
 
     # ------------------------------------------------------------ one coroutine each
 
-    async def _discover(
-        self, me: Member, interfaces: Sequence[str], listen: Address, join_port: int
-    ) -> None:
+    async def _discover(self, told: Found, interfaces: Sequence[str], listen: Address) -> None:
         from nova_node.adapters.discovery_mdns import MdnsDiscovery
 
         def seen(found: Found) -> None:
@@ -95,9 +104,15 @@ class Duties:
             if found.join:
                 self._add_door(str(parse_address(found.address)._replace(port=found.join)))
 
-        self._discovery = MdnsDiscovery(interfaces, listen=listen)
-        told = Found(me.node, me.address, me.mesh, me.version, join=join_port)
-        await self._discovery.start(told, seen)
+        while True:
+            self._moved.clear()
+            self._discovery = MdnsDiscovery(interfaces, listen=listen)
+            try:
+                await self._discovery.start(told._replace(address=self._address), seen)
+            except Invalid as error:  # an interface that was named is not there
+                log.warning("no mDNS: %s", error)
+            await self._moved.wait()
+            await self._discovery.stop()
 
     async def _measure_lag(self) -> None:
         """How late the loop runs feeds membership's trust in itself, and the digest."""

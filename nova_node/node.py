@@ -23,21 +23,14 @@ from nova_node.adapters.endpoint_process import keep_endpoint
 from nova_node.adapters.executor_both import BothExecutor
 from nova_node.adapters.executor_host import HostExecutor
 from nova_node.adapters.executor_process import ProcessExecutor
-from nova_node.adapters.interfaces import (
-    LOOPBACK_IP,
-    advertised_ip,
-    default_route_ip,
-    read_interfaces,
-)
 from nova_node.adapters.journal_sqlite import SqliteJournal
 from nova_node.adapters.local_nodes import LocalNode, announce, nodes_dir, withdraw
-from nova_node.address import Address
 from nova_node.asks import Asks
 from nova_node.audit.log import AuditLog
 from nova_node.config import NodeConfig
 from nova_node.core.engine import Engine, EngineConfig
 from nova_node.core.errors import NovaError
-from nova_node.core.members import LAN
+from nova_node.core.members import LAN, Moved
 from nova_node.core.membership import Membership
 from nova_node.core.model import Card, Member
 from nova_node.core.owner import OwnerConfig
@@ -56,11 +49,14 @@ from nova_node.secrets.sources import Sources
 from nova_node.secrets.store import Store
 from nova_node.version import VERSION
 from nova_node.watch import Watch
+from nova_node.whereabouts import Place, Whereabouts
 
 if TYPE_CHECKING:
     from nova_node.belonging import Belonging
 
 log = logging.getLogger("nova.node")
+
+OFFLINE = "no network: only this machine can reach this node (see `advertise`)"
 
 DRAIN_S = 60.0
 FAREWELL_S = 0.05
@@ -87,6 +83,7 @@ class Node:
         self._rng = random.Random()
         self._stopping = asyncio.Event()
         self._interrupts = 0
+        self._endpoint: asyncio.Task[None] | None = None
         #: None: nothing is recorded
         self._recorder: Recorder | None = None
         self.is_leaving = False
@@ -194,27 +191,20 @@ class Node:
         )
         stack.push_async_callback(self._server.stop)
         self._listen = await self._server.bind()
+        self._whereabouts = Whereabouts(self._listen, config.advertise, config.discovery.interfaces)
+        place = self._whereabouts.place
+        if place.is_offline and not self._listen.is_loopback:
+            log.warning(OFFLINE)
         self._member = Member(
             me,
             config.name,
-            str(self._advertised(self._listen)),
+            str(place.address),
             self._incarnation,
             version=VERSION,
             mesh=config.mesh,
             # above all that a former life has told
             digest_seq=self._incarnation << 20,
         )
-
-    def _advertised(self, listen: Address) -> Address:
-        """Where others reach this node."""
-        if self._config.advertise is not None:
-            return self._config.advertise
-        if listen.ip is None or not listen.ip.is_unspecified:
-            return listen
-        ip = advertised_ip(read_interfaces(), default_route_ip())
-        if ip == LOOPBACK_IP:
-            log.warning("no network: only this machine can reach this node (see `advertise`)")
-        return Address(ip, listen.port)
 
     def _compose(self, stack: AsyncExitStack) -> None:
         queues, work, belonging = self._config.queues, self._config.work, self._belonging
@@ -266,12 +256,9 @@ class Node:
     async def _join(self, stack: AsyncExitStack) -> None:
         """Show the node to this machine's tools and to the mesh."""
         me, belonging = self._member, self._belonging
-        secure = belonging is not None
-        local = LocalNode(me.node, me.name, me.address, me.mesh, self.data_dir, os.getpid(), secure)
-        announce(local, nodes_dir())
-        stack.callback(withdraw, local, nodes_dir())
-        stack.push_async_callback(self._farewell)
         self._duties = Duties(self._runtime, self._data, self._blobs, self.card.card_version)
+        stack.callback(withdraw, self._show_here(me.address), nodes_dir())
+        stack.push_async_callback(self._farewell)
         stack.push_async_callback(self._duties.stop)
         join_port = await belonging.let_others_join(stack, self._audited) if belonging else 0
         if self._recorder is not None:
@@ -286,9 +273,32 @@ class Node:
                 self._server, alive, self._duties.doors, self._duties.spawn, self._rng
             )
             belonging.tell_heads(self._server, self._audit, alive, self._duties.spawn, self._rng)
-        if self._config.openai is not None:
-            self._duties.spawn(keep_endpoint(self._config.openai, me.address))
+        self._duties.spawn(self._whereabouts.follow(self._moved))
         log.info("node %s (%s) listens on %s", me.name, me.node, me.address)
+
+    def _show_here(self, address: str) -> LocalNode:
+        """To this machine's tools, which find the node by its file, and to those of OpenAI."""
+        me, secure = self._member, self._belonging is not None
+        local = LocalNode(me.node, me.name, address, me.mesh, self.data_dir, os.getpid(), secure)
+        announce(local, nodes_dir())
+        if self._config.openai is not None:
+            if self._endpoint is not None:
+                self._endpoint.cancel()
+            self._endpoint = self._duties.spawn(keep_endpoint(self._config.openai, address))
+        return local
+
+    def _moved(self, place: Place) -> None:
+        """The machine is in another network. While it is in none, only the machine itself is told."""
+        address = str(place.address)
+        self._show_here(address)
+        if place.is_offline:
+            log.warning(OFFLINE)
+            return
+        if address != self._runtime.membership.me.address:
+            log.info("others reach this node at %s now", address)
+            self._runtime.post_member(Moved(address))
+            self._server.peers.renew()
+        self._duties.discover_at(address)
 
     def _publish(self, card: Card) -> None:
         if card != self.card:

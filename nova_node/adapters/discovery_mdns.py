@@ -96,6 +96,8 @@ class MdnsDiscovery:
 
     async def _keep_trying(self, role: _Role) -> None:
         await asyncio.to_thread(importlib.import_module, "zeroconf.asyncio")
+        # it warns, with a traceback, of each socket that cannot send while there is no network
+        logging.getLogger("zeroconf").setLevel(logging.ERROR)
         from zeroconf import Error as ZeroconfError
         from zeroconf import NonUniqueNameException
 

@@ -93,8 +93,11 @@ def choose_ips(
     return [i.ips[0] for i in of_route or own]
 
 
-def advertised_ip(interfaces: Sequence[Interface], route_ip: str | None) -> str:
-    """Where others reach a node that listens on all interfaces; loopback when nobody else can."""
+def advertised_ip(interfaces: Sequence[Interface], route_ip: str | None, before: str = "") -> str:
+    """Where others reach a node that listens on all interfaces; loopback when nobody else can. The same
+    as `before` while the machine has that: a VPN that comes up moves nobody."""
+    if before and any(before in each.ips for each in interfaces if each.up and not each.loopback):
+        return before
     if route_ip is not None:
         return route_ip
     return next(iter(choose_ips(interfaces, Address("0.0.0.0"))), LOOPBACK_IP)

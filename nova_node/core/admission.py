@@ -13,7 +13,7 @@ from nova_node.core.members import (
     MemberEffect,
     Stranger,
 )
-from nova_node.core.model import Failure, Member
+from nova_node.core.model import PROTOCOL, Failure, Member
 
 RECORDS_MAX = 64
 """Of strangers, and of conflicts; the oldest goes."""
@@ -21,9 +21,17 @@ RECORDS_MAX = 64
 Record = TypeVar("Record", Stranger, Conflict)
 
 
+def skew(member: Member) -> str:
+    """Why its work is refused here, and ours there; "" when it is not."""
+    if member.protocol == PROTOCOL:
+        return ""
+    older = "it" if member.protocol < PROTOCOL else "this node"
+    return f"speaks protocol {member.protocol}, this node {PROTOCOL}: update {older}"
+
+
 class Admission:
     def __init__(self, me: Member, out: list[MemberEffect]) -> None:
-        self._me = me
+        self.me = me
         self._out = out
         #: by address: refused by us, or refusing us
         self.strangers: dict[str, Stranger] = {}
@@ -32,7 +40,7 @@ class Admission:
 
     def refusal(self, mesh: str, sender: str, address: str, now: float) -> Failure | None:
         """Why this sender gets no answer; None when it does. Notes what it refuses."""
-        me = self._me
+        me = self.me
         if mesh != me.mesh:
             self.note_stranger(address, sender, f"belongs to mesh {mesh}", now)
             words = f"this node belongs to mesh {me.mesh}, not to {mesh}"
@@ -51,7 +59,7 @@ class Admission:
 
     def note_double(self, address: str, now: float) -> None:
         """Another process claims to be this node."""
-        self.note_conflict(Conflict(self._me.node, (self._me.address, address), now))
+        self.note_conflict(Conflict(self.me.node, (self.me.address, address), now))
 
     def note_conflict(self, conflict: Conflict) -> None:
         if conflict.node not in self.conflicts:

@@ -122,6 +122,13 @@ class Introduced:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """This node is reached at another address from now on."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeAsked:
     """Answered by AnswerProbe or Refuse. `sender` and `target` are node ids."""
 
@@ -209,6 +216,7 @@ class MemberTick:
 
 MemberSignal = (
     Introduced
+    | Moved
     | ProbeAsked
     | ProbeViaAsked
     | ProbeAnswered

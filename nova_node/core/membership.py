@@ -29,6 +29,7 @@ from nova_node.core.members import (
     MembershipConfig,
     MemberSignal,
     MemberTick,
+    Moved,
     ProbeAnswered,
     ProbeAsked,
     ProbeFailed,
@@ -40,25 +41,15 @@ from nova_node.core.members import (
     SyncAsked,
     SyncFailed,
 )
-from nova_node.core.model import PROTOCOL, Digest, Failure, Member, MemberState
+from nova_node.core.model import Digest, Failure, Member, MemberState
 from nova_node.core.probing import Prober, Purpose, Silence, target_of
 from nova_node.core.roster import HERE, Roster, Seen, Verdict
-from nova_node.core.signals import (
-    PeerSeen,
-)
+from nova_node.core.signals import PeerSeen
 from nova_node.core.suspicion import Suspicions
 from nova_node.core.syncing import Syncer
 
 FAREWELLS_MAX = 8
 """Peers told directly when a node leaves; they tell the others."""
-
-
-def skew(member: Member) -> str:
-    """Why its work is refused here, and ours there; "" when it is not."""
-    if member.protocol == PROTOCOL:
-        return ""
-    older = "it" if member.protocol < PROTOCOL else "this node"
-    return f"speaks protocol {member.protocol}, this node {PROTOCOL}: update {older}"
 
 
 class Membership:
@@ -142,6 +133,8 @@ class Membership:
                 pass
             case Introduced():
                 self._introduce(signal, now)
+            case Moved():
+                self._move(signal.address)
             case ProbeAsked():
                 self._answer_probe(signal, now)
             case ProbeViaAsked():
@@ -169,6 +162,13 @@ class Membership:
             self._admission.note_stranger(hint.address, "", why, now)
         elif hint.address != self.me.address:
             self._syncer.introduce(hint.address, hint.pinned, now)
+
+    def _move(self, address: str) -> None:
+        me = self.me
+        if address == me.address or self._left:
+            return
+        self.me = self._admission.me = me._replace(address=address, incarnation=me.incarnation + 1)
+        self._gossip.add(me.node, news=True)
 
     def _answer_probe(self, asked: ProbeAsked, now: float) -> None:
         if not self._admits(asked.token, asked.mesh, asked.sender, asked.gossip, now):

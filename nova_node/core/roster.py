@@ -18,8 +18,9 @@ from nova_node.core.model import Member, MemberState
 HERE = (MemberState.ALIVE, MemberState.SUSPECT)
 INCARNATION_MAX = 2**53
 TEXT_MAX = 255
-CONFLICT_S = 60.0
-"""An address that changes and changes back within this time is two processes."""
+CONFLICT_S = 3.0
+"""An address that changes and changes back within this time is two processes; a node whose machine goes
+from network to network takes longer (see `whereabouts`)."""
 
 
 class Verdict(Enum):

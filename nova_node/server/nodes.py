@@ -13,8 +13,8 @@ from nova_proto.v1.nodes_pb2_grpc import NodesServicer
 from nova_node.adapters.grpc_settings import abort
 from nova_node.adapters.wire_checks import check_seconds
 from nova_node.adapters.wire_members import capability_to_pb
+from nova_node.core.admission import skew
 from nova_node.core.errors import NovaError, Refused
-from nova_node.core.membership import skew
 from nova_node.core.model import Status
 from nova_node.core.signals import (
     DrainAsked,

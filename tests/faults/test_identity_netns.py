@@ -218,6 +218,33 @@ def test_certificates_are_renewed_under_load(
     run(scene())
 
 
+def test_who_moves_to_another_network_stays_a_member(lab: Machines, admin: Credentials) -> None:
+    """A worker, and then the machine that holds the authority: renewals go on."""
+
+    async def at_its_place(client: Client, machine: Machine) -> bool:
+        seen = {n.address: n.state for n in (await client.nodes()).nodes}
+        return seen.get(machine.address) == "alive"
+
+    async def scene() -> None:
+        async with lab[1].client(admin) as client:
+            for mover in (lab[3], lab[0]):
+                tasks = await client.submit_many([("core.sleep", {"seconds": 0.05})] * 200)
+                await asyncio.to_thread(mover.move)
+                await eventually(lambda m=mover: at_its_place(client, m), "it to be found", CUT_S)
+                for task in tasks:
+                    await task.result(60.0)
+        await all_met(lab, admin)
+        before = certificates.read_leaf(lab[3].identity.chain[0]).serial
+
+        async def renewed() -> bool:
+            return certificates.read_leaf(lab[3].identity.chain[0]).serial != before
+
+        await eventually(renewed, "the worker to have another certificate", 2 * LEAF_S)
+
+    run(scene())
+    assert json.loads(lab[0].nova("nodes", "--json"))["mesh"] == MESH
+
+
 def test_a_new_root_reaches_everybody_under_load(
     lab: Machines, admin: Credentials, tmp_path: Path
 ) -> None:

@@ -157,6 +157,27 @@ def test_a_node_that_restarts_is_back_at_once(wait_s: float) -> None:
     assert not any(node.conflicts for node in world.nodes.values())
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("size", "away_s"), [(2, 0.0), (2, 30.0), (10, 0.0), (10, 2.5), (10, 30.0)]
+)
+def test_a_node_that_moved_is_found_again(size: int, away_s: float, seed: int) -> None:
+    """From one network to another, with none for a while in between."""
+    world = World(seed)
+    ids = world.mesh(size)
+    mover = ids[size // 2]
+    world.cut = lambda source, target: mover in (source, target)
+    world.run(away_s)
+    world.move(mover, "10.0.1.1:7000")
+    world.cut = lambda source, target: False
+    assert world.run(20.0, until=world.agrees) <= 5.0, f"seed {seed}"
+    world.run(30.0)
+    assert world.agrees()
+    assert not any(node.conflicts for node in world.nodes.values())
+    if away_s < 3.0:
+        assert world.deaths() == []
+
+
 @pytest.mark.parametrize("load", [False, True])
 def test_cost_is_flat(load: bool) -> None:
     """Messages per node and second do not grow with the mesh; bytes only by the tables exchanged

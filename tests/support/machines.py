@@ -29,7 +29,8 @@ class Machine:
     """One host, its one user and at most one node."""
 
     def __init__(self, network: Network, host: int, home: Path, extra: Mapping[str, str]) -> None:
-        self.ip = network.ip(host)
+        self._network = network
+        self._host = host
         self.name = f"m{host}"
         self.home = home
         self.log = home / "node.log"
@@ -48,6 +49,21 @@ class Machine:
             **extra,
         }
         home.mkdir()
+
+    @property
+    def ip(self) -> str:
+        return self._network.ip(self._host)
+
+    def move(self) -> None:
+        """To another network; returns when the node here says so."""
+        self._network.move(self._host)
+
+        def moved() -> bool:
+            note = self._told()
+            return note is not None and note["address"] == f"{self.ip}:7600"
+
+        wait_for(moved, f"{self.name} to say where it is now")
+        self.address = f"{self.ip}:7600"
 
     # ------------------------------------------------------------ commands
 

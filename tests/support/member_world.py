@@ -22,6 +22,7 @@ from nova_node.core.members import (
     MembershipConfig,
     MemberSignal,
     MemberTick,
+    Moved,
     ProbeAnswered,
     ProbeAsked,
     ProbeFailed,
@@ -37,9 +38,7 @@ from nova_node.core.members import (
 )
 from nova_node.core.membership import Membership
 from nova_node.core.model import Failure, Member, MemberState
-from nova_node.core.signals import (
-    PeerSeen,
-)
+from nova_node.core.signals import PeerSeen
 
 MESH = "testmesh"
 MEMBER_BYTES = 100
@@ -149,6 +148,12 @@ class World:
         self.nodes[node].up = False
         self.nodes[node].silent = True
 
+    def move(self, node: str, address: str) -> None:
+        """Its host has another address; nobody is at the old one."""
+        del self.by_address[self.nodes[node].machine.me.address]
+        self.by_address[address] = node
+        self._deliver(node, Moved(address))
+
     def block(self, node: str, seconds: float) -> None:
         """The process gets no time; what reaches it waits."""
         self.nodes[node].busy_until = self.now + seconds
@@ -177,7 +182,7 @@ class World:
             if len(seen) != len(names) - 1:
                 return False
             for peer, record in seen.items():
-                if peer not in own or own[peer].incarnation != record.incarnation:
+                if peer not in own or _place(own[peer]) != _place(record):
                     return False
         return True
 
@@ -311,6 +316,10 @@ class World:
 
     def _lost(self, source: str, target: str) -> bool:
         return (self.loss > 0 and self.rng.random() < self.loss) or self.cut(source, target)
+
+
+def _place(member: Member) -> tuple[str, int]:
+    return member.address, member.incarnation
 
 
 def _request(ask: SendProbe | SendProbeVia | SendSync, call: Call, me: Member) -> MemberSignal:

@@ -39,6 +39,7 @@ class Network:
         self._switch = f"{self._tag}-s"
         self._home_link = f"{self._tag}h"
         self._subnet, self._taken = _take_subnet()
+        self._numbers = [host + 1 for host in self.hosts]
         #: the address of this process on the network
         self.home = f"{self._subnet}.254"
 
@@ -64,14 +65,8 @@ class Network:
             namespace = self._namespace(host)
             _ip("netns", "add", namespace)
             self._plug(f"p{host}", "eth0", namespace)
-            address = f"{self.ip(host)}/24"
-            for words in (
-                ("addr", "add", address, "dev", "eth0"),
-                ("link", "set", "eth0", "up"),
-                ("link", "set", "lo", "up"),
-                ("route", "add", "default", "via", self.home),
-            ):
-                self._in(host, "ip", *words)
+            self._in(host, "ip", "link", "set", "lo", "up")
+            self.plug_in(host)
         self._plug("home", self._home_link, None)
         _ip("addr", "add", f"{self.home}/24", "dev", self._home_link)
         _ip("link", "set", self._home_link, "up")
@@ -94,13 +89,29 @@ class Network:
     # ------------------------------------------------------------ hosts
 
     def ip(self, host: int) -> str:
-        return f"{self._subnet}.{host + 1}"
+        return f"{self._subnet}.{self._numbers[host]}"
 
     def command(self, host: int) -> tuple[str, ...]:
         """What to put before a command to run it on a host; the process is the command's own."""
         return ("ip", "netns", "exec", self._namespace(host))
 
+    def move(self, host: int) -> None:
+        """It gets another address and loses the one it had, as in another network."""
+        self.unplug(host)
+        self._numbers[host] += 100
+        self.plug_in(host)
+
+    def plug_in(self, host: int) -> None:
+        self._in(host, "ip", "addr", "add", f"{self.ip(host)}/24", "dev", "eth0")
+        self._in(host, "ip", "link", "set", "eth0", "up")
+        self._in(host, "ip", "route", "add", "default", "via", self.home)
+
     # ------------------------------------------------------------ faults
+
+    def unplug(self, host: int) -> None:
+        """It has neither network nor address until it is plugged in."""
+        self._in(host, "ip", "link", "set", "eth0", "down")
+        self._in(host, "ip", "addr", "flush", "dev", "eth0")
 
     def cut(self, one: int, other: int) -> None:
         """Nothing passes between two hosts."""

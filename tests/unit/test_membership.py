@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from support.member_world import MESH, member
 
+from nova_node.core.admission import skew
 from nova_node.core.members import (
     ID_TAKEN,
     LAN,
@@ -22,6 +23,7 @@ from nova_node.core.members import (
     MemberEffect,
     MembershipConfig,
     MemberTick,
+    Moved,
     ProbeAnswered,
     ProbeAsked,
     ProbeFailed,
@@ -35,11 +37,9 @@ from nova_node.core.members import (
     SyncAsked,
     SyncFailed,
 )
-from nova_node.core.membership import Membership, skew
+from nova_node.core.membership import Membership
 from nova_node.core.model import Digest, Member, MemberState
-from nova_node.core.signals import (
-    PeerSeen,
-)
+from nova_node.core.signals import PeerSeen
 
 ALIVE, SUSPECT, DEAD, LEFT = MemberState
 T0 = 1000.0
@@ -434,6 +434,20 @@ def test_two_copies_do_not_outbid_each_other_for_ever() -> None:
         machine.handle(ProbeAsked("t", MESH, OTHERS[0].node, ME.node, (OTHERS[0], copy)), now)
     assert machine.me.incarnation <= ME.incarnation + 2
     assert ME.node in machine.conflicts
+
+
+def test_a_node_that_moved_tells_so_and_what_was_known_before_is_no_copy_of_it() -> None:
+    machine = among(OTHERS[0])
+    now, old, new = machine.wake_at - 0.01, machine.me, "10.7.7.7:7000"
+    told = only(SendProbe, machine.handle(Moved(new), now))
+    assert told
+    assert all(sent.gossip[0].address == new for sent in told)
+    assert machine.handle(Moved(new), now) == []
+    machine.handle(ProbeAsked("t", MESH, OTHERS[0].node, ME.node, (OTHERS[0], old)), now)
+    assert (machine.me.address, machine.me.incarnation) == (new, old.incarnation + 1)
+    back = machine.handle(SyncAsked("t", MESH, machine.me, ()), now)
+    assert only(Refuse, back)[0].failure.code == SELF
+    assert not machine.conflicts
 
 
 # ------------------------------------------------------------ load
