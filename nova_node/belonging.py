@@ -90,7 +90,7 @@ class Belonging:
         server: Server,
         audit: AuditLog,
         members: Callable[[], Sequence[Member]],
-        spawn: Callable[[Any], object],
+        spawn: Callable[[Any], None],
         rng: random.Random,
     ) -> None:
         """Peers learn how far the audit log of this node has come."""
@@ -123,7 +123,7 @@ class Belonging:
         server: Server,
         members: Callable[[], Sequence[Member]],
         doors: Callable[[], Sequence[str]],
-        spawn: Callable[[Any], object],
+        spawn: Callable[[Any], None],
         rng: random.Random,
     ) -> None:
         Upkeep(self.identity, self.authority, server.peers, members, doors, spawn, rng).start()

@@ -83,7 +83,6 @@ class Node:
         self._rng = random.Random()
         self._stopping = asyncio.Event()
         self._interrupts = 0
-        self._endpoint: asyncio.Task[None] | None = None
         #: None: nothing is recorded
         self._recorder: Recorder | None = None
         self.is_leaving = False
@@ -257,7 +256,8 @@ class Node:
         """Show the node to this machine's tools and to the mesh."""
         me, belonging = self._member, self._belonging
         self._duties = Duties(self._runtime, self._data, self._blobs, self.card.card_version)
-        stack.callback(withdraw, self._show_here(me.address), nodes_dir())
+        here = self._show_here(me.address)
+        stack.callback(withdraw, here, nodes_dir())
         stack.push_async_callback(self._farewell)
         stack.push_async_callback(self._duties.stop)
         join_port = await belonging.let_others_join(stack, self._audited) if belonging else 0
@@ -273,29 +273,30 @@ class Node:
                 self._server, alive, self._duties.doors, self._duties.spawn, self._rng
             )
             belonging.tell_heads(self._server, self._audit, alive, self._duties.spawn, self._rng)
+        if self._config.openai is not None:
+            self._duties.spawn(keep_endpoint(self._config.openai, here.asked_at))
         self._duties.spawn(self._whereabouts.follow(self._moved))
         log.info("node %s (%s) listens on %s", me.name, me.node, me.address)
 
     def _show_here(self, address: str) -> LocalNode:
-        """To this machine's tools, which find the node by its file, and to those of OpenAI."""
+        """To this machine's tools, which find the node by its file."""
         me, secure = self._member, self._belonging is not None
-        local = LocalNode(me.node, me.name, address, me.mesh, self.data_dir, os.getpid(), secure)
-        announce(local, nodes_dir())
-        if self._config.openai is not None:
-            if self._endpoint is not None:
-                self._endpoint.cancel()
-            self._endpoint = self._duties.spawn(keep_endpoint(self._config.openai, address))
-        return local
+        here = LocalNode(
+            *(me.node, me.name, address, me.mesh, self.data_dir, os.getpid(), secure),
+            local=str(self._whereabouts.local),
+        )
+        announce(here, nodes_dir())
+        return here
 
     def _moved(self, place: Place) -> None:
-        """The machine is in another network. While it is in none, only the machine itself is told."""
-        address = str(place.address)
-        self._show_here(address)
+        """The machine is in another network, or in none: then there is nobody to tell."""
         if place.is_offline:
             log.warning(OFFLINE)
             return
+        address = str(place.address)
         if address != self._runtime.membership.me.address:
             log.info("others reach this node at %s now", address)
+            self._show_here(address)
             self._runtime.post_member(Moved(address))
             self._server.peers.renew()
         self._duties.discover_at(address)

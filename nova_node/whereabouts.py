@@ -35,6 +35,10 @@ class Whereabouts:
     def __init__(
         self, listen: Address, advertise: Address | None, interfaces: Sequence[str]
     ) -> None:
+        #: where this machine's own tools reach the node, whatever its network does
+        self.local = listen
+        if listen.ip is not None and listen.ip.is_unspecified:
+            self.local = Address("127.0.0.1" if listen.ip.version == 4 else "::1", listen.port)
         self._fixed = advertise
         if advertise is None and (listen.ip is None or not listen.ip.is_unspecified):
             self._fixed = listen

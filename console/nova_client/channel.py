@@ -150,7 +150,7 @@ def _keyed(channel: grpc.aio.Channel, address: str) -> Any:
     """Calls on it show this user's local key, if a node of this user runs there: anybody may listen
     on loopback, and the key is not for them."""
     folder = find.runtime_dir()
-    if folder is None or all(place.address != address for place in find.running(folder / "nodes")):
+    if folder is None or not any(place.is_at(address) for place in find.running(folder / "nodes")):
         return channel
     key = local_key.read(folder)
     return local_key.Keyed(channel, key) if key else channel

@@ -33,6 +33,11 @@ class Place(NamedTuple):
     mesh: str = ""
     #: whether it has an identity, so speaks TLS; None when that is not known
     secure: bool | None = None
+    #: where others reach it; "" when that is the same
+    public: str = ""
+
+    def is_at(self, address: str) -> bool:
+        return address in (self.address, self.public)
 
 
 class Access(NamedTuple):
@@ -71,7 +76,8 @@ def find_place(address: str = "") -> Place:
     folder = runtime_dir()
     places = running(folder / "nodes") if folder else iter(())
     if address:
-        return next((place for place in places if place.address == address), Place(address))
+        known = next((place for place in places if place.is_at(address)), Place(address))
+        return known._replace(address=address)
     found = next(places, None)
     return found or next(_remembered(), Place(DEFAULT_ADDRESS))
 
@@ -126,10 +132,12 @@ def running(folder: Path) -> Iterator[Place]:
         node, mesh = fields.get("node"), fields.get("mesh")
         if not isinstance(address, str) or not isinstance(pid, int) or not _is_alive(pid):
             continue
+        local = fields.get("local")
+        here = local if isinstance(local, str) and local else address
         if isinstance(node, str) and isinstance(mesh, str):
-            yield Place(address, node, mesh, fields.get("secure") is True)
+            yield Place(here, node, mesh, fields.get("secure") is True, address)
         else:
-            yield Place(address)
+            yield Place(here, public=address)
 
 
 def _remembered() -> Iterator[Place]:

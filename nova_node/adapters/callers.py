@@ -54,7 +54,7 @@ def channel_to(address: str, own: Credentials | None = None) -> Generator[Any]:
 
 def caller_at(address: str, own: Credentials | None = None) -> Caller | None:
     """None: in plaintext, on this machine. Raises Refused and Unavailable."""
-    local = next((n for n in running(nodes_dir()) if n.address == address), None)
+    local = next((n for n in running(nodes_dir()) if n.is_at(address)), None)
     if local is not None and not local.secure:
         return None
     held = [own] if own is not None else _held(local)

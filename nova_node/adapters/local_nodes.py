@@ -33,12 +33,22 @@ _TEXTS = ("address", "node", "name", "data_dir", "mesh")
 class LocalNode(NamedTuple):
     node: str
     name: str
+    #: where others reach it
     address: str
     mesh: str
     data_dir: str
     pid: int
     #: it has an identity: mutual TLS, also on this machine
     secure: bool = False
+    #: where this machine's own tools reach it, whatever its network does
+    local: str = ""
+
+    @property
+    def asked_at(self) -> str:
+        return self.local or self.address
+
+    def is_at(self, address: str) -> bool:
+        return address in (self.address, self.local)
 
 
 def nodes_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -120,7 +130,7 @@ def local_key_in(folder: Path) -> str:
 def key_for(address: str, folder: Path) -> str:
     """The key to show at an address: "" unless a node of this user runs there, since anybody may
     listen on loopback, and the key is not for them."""
-    ours = any(node.address == address for node in running(folder))
+    ours = any(node.is_at(address) for node in running(folder))
     return local_key.read(folder.parent) if ours else ""
 
 
@@ -143,7 +153,13 @@ def _read(path: Path) -> LocalNode | None:
         return None
     if fields.get("schema") != SCHEMA or texts["node"] != path.stem:
         return None
-    return LocalNode(pid=pid, secure=fields.get("secure") is True, **texts)
+    local = fields.get("local")
+    return LocalNode(
+        pid=pid,
+        secure=fields.get("secure") is True,
+        local=local if isinstance(local, str) else "",
+        **texts,
+    )
 
 
 def _platform_dir() -> Path:

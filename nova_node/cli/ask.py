@@ -30,15 +30,16 @@ def status(node: str | None, as_json: bool) -> None:
     """Show the nodes that run on this machine, or the one named."""
     from nova_node.adapters import nodes_grpc
 
-    addresses = [_address_of(node)] if node else [n.address for n in _local_nodes()]
-    if not addresses:
+    address = _address_of(node) if node else ""
+    asked = {address: address} if node else {n.address: n.asked_at for n in _local_nodes()}
+    if not asked:
         raise _none_runs()
     views: list[dict[str, Any]] = []
-    for address in addresses:
+    for address, place in asked.items():
         try:
-            views.append({"address": address, **nodes_grpc.status(address, STATUS_TIMEOUT_S)})
+            views.append({"address": address, **nodes_grpc.status(place, STATUS_TIMEOUT_S)})
         except NovaError as error:
-            if len(addresses) == 1:
+            if len(asked) == 1:
                 raise
             views.append({"address": address, "error": error.message})
     if as_json:
@@ -69,7 +70,7 @@ def drain(node: str | None, stay: bool, timeout_s: float, as_json: bool) -> None
     try:
         left = nodes_grpc.drain(address, stay, timeout_s, timeout_s + DRAIN_MARGIN_S)
     except Refused:
-        pid = next((n.pid for n in _local_nodes() if n.address == address), 0)
+        pid = next((n.pid for n in _local_nodes() if n.is_at(address)), 0)
         if stay or not pid:
             raise
         # no admin of the mesh, but whose process it is
@@ -130,7 +131,7 @@ def _local_nodes() -> list[Any]:
 
 def _address_of(node: str) -> str:
     """A name or id of a local node, else HOST:PORT."""
-    matches = [n.address for n in _local_nodes() if node in (n.name, n.node)]
+    matches = [n.asked_at for n in _local_nodes() if node in (n.name, n.node)]
     if len(matches) > 1:
         raise Invalid(f"{len(matches)} nodes are named {node}", f"use one of {', '.join(matches)}")
     if matches:
@@ -147,7 +148,7 @@ def _only_local_node() -> str:
     if len(nodes) > 1:
         choices = ", ".join(f"{n.name} ({n.address})" for n in nodes)
         raise Invalid(f"{len(nodes)} nodes run here", f"name one with --node: {choices}")
-    return str(nodes[0].address)
+    return str(nodes[0].asked_at)
 
 
 def _none_runs() -> NovaError:

@@ -133,7 +133,7 @@ def names_known(data_dir: Path) -> list[tuple[str, str]]:
     from nova_node.adapters import nodes_grpc
 
     try:
-        members = nodes_grpc.members(here.address, ASK_TIMEOUT_S)
+        members = nodes_grpc.members(here.asked_at, ASK_TIMEOUT_S)
     except NovaError:
         return []
     return [(member["node"], member["name"]) for member in members]

@@ -134,7 +134,7 @@ def _asked(what: str) -> list[Any]:
     answers: list[Any] = []
     for node in local_nodes.running(local_nodes.nodes_dir()):
         try:
-            answers.append({"asked": node.address, what: ask(node.address, ASK_TIMEOUT_S)})
+            answers.append({"asked": node.address, what: ask(node.asked_at, ASK_TIMEOUT_S)})
         except NovaError as error:
             answers.append({"asked": node.address, "error": error.message})
     return answers

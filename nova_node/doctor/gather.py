@@ -193,7 +193,7 @@ def _folder(data_dir: Path) -> Folder:
 def _known(me: LocalNode | None, credentials: Credentials | None) -> tuple[Known, ...] | None:
     if me is None:
         return None
-    said = nodes_grpc.members(me.address, CHECK_TIMEOUT_S / 2, credentials)
+    said = nodes_grpc.members(me.asked_at, CHECK_TIMEOUT_S / 2, credentials)
     return tuple(Known(m["node"], m["listens"], m["state"], m["skew"]) for m in said)
 
 

@@ -45,7 +45,7 @@ OLD_ROOTS_S = 30.0
 LONELY_PULLS = 2
 READMIT_PAUSE_S = 600.0
 
-Spawn = Callable[[Any], object]
+Spawn = Callable[[Any], None]
 
 
 class Upkeep:

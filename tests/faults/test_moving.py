@@ -61,12 +61,9 @@ async def works(client: Client, name: str) -> None:
 
 
 def told_here(mesh: Mesh, network: netns.Network, host: int) -> list[str]:
-    """The nodes that `nova` shows on a host that is told no address; none when it finds none."""
-    folder = mesh.runtime_dir / "nodes"
-    own = [json.loads(file.read_text()) for file in folder.glob("*.json")]
-    address = next(note["address"] for note in own if note["name"] == f"n{host}")
+    """The nodes that `nova` shows on a host; none when it finds none."""
     done = subprocess.run(
-        [*network.command(host), NOVA, "nodes", "--json", "--node", address],
+        [*network.command(host), NOVA, "nodes", "--json", "--node", "127.0.0.1:7600"],
         env=mesh.environment,
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ from typing import IO, Self
 
 import psutil
 
-TOOLS = ("ip", "iptables", "ss", "tc")
+TOOLS = ("ip", "iptables", "nsenter", "ss", "tc")
 
 
 def missing() -> str:
@@ -81,10 +81,10 @@ class Network:
         return f"{self._tag}-{host}"
 
     def _in_switch(self, *command: str) -> None:
-        _ip("netns", "exec", self._switch, *command)
+        _run(*_inside(self._switch), *command)
 
     def _in(self, host: int, *command: str) -> None:
-        _ip("netns", "exec", self._namespace(host), *command)
+        _run(*self.command(host), *command)
 
     # ------------------------------------------------------------ hosts
 
@@ -93,7 +93,7 @@ class Network:
 
     def command(self, host: int) -> tuple[str, ...]:
         """What to put before a command to run it on a host; the process is the command's own."""
-        return ("ip", "netns", "exec", self._namespace(host))
+        return _inside(self._namespace(host))
 
     def move(self, host: int) -> None:
         """It gets another address and loses the one it had, as in another network."""
@@ -180,7 +180,17 @@ def _take_subnet() -> tuple[str, IO[bytes]]:
     )
 
 
+def _inside(namespace: str) -> tuple[str, ...]:
+    """`ip netns exec` would take a copy of all mounts too, and a disk of `power` that is mounted meanwhile
+    could not be let go of."""
+    return ("nsenter", f"--net=/run/netns/{namespace}")
+
+
 def _ip(*words: str) -> None:
-    done = subprocess.run(["ip", *words], check=False, capture_output=True, text=True)
+    _run("ip", *words)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import time
 from pathlib import Path
 
@@ -236,3 +238,16 @@ def test_an_old_certificate_is_excused_once_it_was_renewed(lab: World) -> None:
         await wire.close()
 
     asyncio.run(scene())
+
+
+def test_a_node_of_this_machine_is_reached_here_by_either_of_its_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOVA_RUNTIME_DIR", str(tmp_path))
+    nodes = tmp_path / "nodes"
+    nodes.mkdir()
+    note = {"address": FAR, "local": "127.0.0.1:7600", "pid": os.getpid(), "node": NODE}
+    (nodes / f"{NODE}.json").write_text(json.dumps({**note, "mesh": "lab", "secure": True}))
+    here = Place("127.0.0.1:7600", NODE, "lab", True, FAR)
+    assert find.find_place() == find.find_place("127.0.0.1:7600") == here
+    assert find.find_place(FAR) == here._replace(address=FAR)

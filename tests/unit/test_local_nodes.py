@@ -64,9 +64,20 @@ def test_the_file_is_as_documented(folder: Path) -> None:
         "data_dir": "data",
         "pid": os.getpid(),
         "secure": False,
+        "local": "",
     }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_tools_of_this_machine_have_an_address_of_their_own(folder: Path) -> None:
+    announce(node("a", address="192.0.2.7:7600")._replace(local="127.0.0.1:7600"), folder)
+    announce(node("b", address="127.0.0.1:7601"), folder)
+    first, second = running(folder)
+    assert (first.asked_at, second.asked_at) == ("127.0.0.1:7600", "127.0.0.1:7601")
+    assert first.is_at("192.0.2.7:7600")
+    assert first.is_at("127.0.0.1:7600")
+    assert not second.is_at("127.0.0.1:7600")
 
 
 def test_the_file_of_a_dead_process_is_removed(folder: Path, dead_pid: int) -> None:
