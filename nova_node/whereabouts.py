@@ -57,9 +57,10 @@ class Whereabouts:
         return Place(self._fixed or Address(ip, self._listen.port), tuple(ips))
 
     async def follow(self, moved: Callable[[Place], None]) -> None:
-        """Calls `moved` with a place that is another one, and was the same twice in a row."""
+        """Calls `moved` with a place that is another one, and was the same twice in a row. On loopback there
+        is but one place."""
         before = self.place
-        while True:
+        while not self._listen.is_loopback:
             await asyncio.sleep(LOOK_EVERY_S)
             seen = await asyncio.to_thread(self.look, self.place.address.host)
             if seen == before and seen != self.place:

@@ -86,6 +86,13 @@ def test_what_was_given_stays(monkeypatch: pytest.MonkeyPatch) -> None:
         assert {place.address for place in moves(machine, listen, advertise)} == {given}
 
 
+def test_on_loopback_there_is_nothing_to_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, AT_HOME)
+    found = Whereabouts(Address("127.0.0.1", 7600), None, ())
+    asyncio.run(found.follow(lambda _: None))
+    assert not machine.over
+
+
 def test_a_named_interface_may_go_and_come(monkeypatch: pytest.MonkeyPatch) -> None:
     Machine(monkeypatch, NOWHERE, AT_HOME)
     found = Whereabouts(ANY, None, ["wlan0"])
