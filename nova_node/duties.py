@@ -19,6 +19,9 @@ from nova_node.runtime import Runtime
 log = logging.getLogger("nova.node")
 
 LAG_EVERY_S = 0.25
+LAG_STEP_S = 0.01
+"""Whatever is less is the noise of a node at rest, which is not worth a word to others."""
+
 REMEMBER_EVERY_S = 5.0
 COLLECT_EVERY_S = 600.0
 BLOB_GRACE_S = 3600.0
@@ -120,12 +123,15 @@ class Duties:
             due = loop.time() + LAG_EVERY_S
             await asyncio.sleep(LAG_EVERY_S)
             self.lag_s = max(0.0, loop.time() - due)
-            self._runtime.post_member(LagMeasured(self.lag_s))
+            if self.lag_s >= LAG_STEP_S:
+                self._runtime.post_member(LagMeasured(self.lag_s))
             self._tell_digest()
 
     def _tell_digest(self) -> None:
-        digest = self._runtime.engine.digest(self.card_version, int(self.lag_s * 1000))
-        self._runtime.tell_digest(digest)
+        lag_ms = int(self.lag_s / LAG_STEP_S) * int(LAG_STEP_S * 1000)
+        digest = self._runtime.engine.digest(self.card_version, lag_ms)
+        if digest != self._runtime.membership.me.digest:
+            self._runtime.tell_digest(digest)
 
     async def _remember_peers(self) -> None:
         known: list[str] = []

@@ -114,6 +114,7 @@ class Recorder:
         self.history = History(folder, runtime.engine.me, rules, self._spool)
         self.history.on_lost = self._project_again
         self._pending: list[Sequence[Event]] = []
+        self._offered = asyncio.Event()
         #: tasks that pending events tell of, which the owner may let go of meanwhile
         self._told_of: dict[int, Task] = {}
         self._seen: list[Projection] = []
@@ -169,6 +170,7 @@ class Recorder:
             self.dropped_events += len(events)
             return
         self._pending.append(events)
+        self._offered.set()
         by_no, told_of = self._runtime.engine.tasks.by_no, self._told_of
         for event in events:
             match event.fact:
@@ -181,7 +183,9 @@ class Recorder:
 
     async def _keep_projecting(self) -> None:
         while True:
+            await self._offered.wait()
             await asyncio.sleep(PROJECT_EVERY_S)
+            self._offered.clear()
             await self._project()
 
     async def _project(self) -> None:

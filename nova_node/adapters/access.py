@@ -62,7 +62,7 @@ class LocalAccess:
         self._folder = folder
 
     def open(self, address: str, node: str) -> Opened:
-        key = key_for(address, self._folder)
+        key = key_for(address, self._folder, node)
         if not key:
             raise Unavailable(
                 f"no node of this user runs at {address}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from typing import Any
 
 from nova_proto.v1.blobs_pb2_grpc import BlobsStub
@@ -22,14 +23,35 @@ streams of work move to the new channel, and the peer ends whatever outlives the
 
 
 class Stubs:
+    """Made when they are asked for: most channels are for probes alone."""
+
     def __init__(self, opened: Opened) -> None:
         self.channel = opened.channel
-        self.mesh: Any = MeshStub(opened.calls)
-        self.tasks: Any = TasksStub(opened.calls)
-        self.nodes: Any = NodesStub(opened.calls)
-        self.blobs: Any = BlobsStub(opened.calls)
-        self.identity: Any = IdentityStub(opened.calls)
-        self.metrics: Any = MetricsStub(opened.calls)
+        self._calls = opened.calls
+
+    @cached_property
+    def mesh(self) -> Any:
+        return MeshStub(self._calls)
+
+    @cached_property
+    def tasks(self) -> Any:
+        return TasksStub(self._calls)
+
+    @cached_property
+    def nodes(self) -> Any:
+        return NodesStub(self._calls)
+
+    @cached_property
+    def blobs(self) -> Any:
+        return BlobsStub(self._calls)
+
+    @cached_property
+    def identity(self) -> Any:
+        return IdentityStub(self._calls)
+
+    @cached_property
+    def metrics(self) -> Any:
+        return MetricsStub(self._calls)
 
 
 class Channels:

@@ -127,11 +127,15 @@ def local_key_in(folder: Path) -> str:
     return key
 
 
-def key_for(address: str, folder: Path) -> str:
-    """The key to show at an address: "" unless a node of this user runs there, since anybody may
-    listen on loopback, and the key is not for them."""
-    ours = any(node.is_at(address) for node in running(folder))
-    return local_key.read(folder.parent) if ours else ""
+def key_for(address: str, folder: Path, node: str = "") -> str:
+    """The key to show at an address: "" unless a node of this user runs there (the one with this id, if
+    it is given), since anybody may listen on loopback, and the key is not for them."""
+    if _ID.fullmatch(node):
+        known = _read(folder / f"{node}.json")
+        here = [known] if known is not None and psutil.pid_exists(known.pid) else []
+    else:
+        here = running(folder)
+    return local_key.read(folder.parent) if any(n.is_at(address) for n in here) else ""
 
 
 def _read(path: Path) -> LocalNode | None:

@@ -155,6 +155,10 @@ def test_the_key_is_shown_only_where_a_node_of_this_user_runs(folder: Path, dead
     announce(node("here"), folder)
     assert key_for("127.0.0.1:7600", folder) == key
     assert key_for("127.0.0.1:7601", folder) == ""
+    assert key_for("127.0.0.1:7600", folder, "id-of-here") == key
+    assert key_for("127.0.0.1:7600", folder, "id-of-gone") == ""
+    assert key_for("127.0.0.1:7600", folder, "../nodes/id-of-here") == key
+    assert key_for("127.0.0.1:7601", folder, "id-of-here") == ""
 
 
 @pytest.mark.parametrize("spoil", ["mode", "link", "empty", "long", "folder"])
