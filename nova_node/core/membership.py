@@ -151,7 +151,7 @@ class Membership:
                 self._sync_failed(signal, now)
             case StreamBroken():
                 if self._roster.is_here(signal.node) and not self._left:
-                    self._prober.start(signal.node, now, at_once=True)
+                    self._prober.start(signal.node, now)
             case LagMeasured():
                 self._prober.awareness.lagged(signal.lag_s, self._config.probe_timeout_s / 2)
         return self._settle(now)

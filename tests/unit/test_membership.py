@@ -291,14 +291,22 @@ def test_a_crash_is_noticed_within_a_second() -> None:
 def test_a_broken_stream_alone_harms_nobody() -> None:
     machine = among(*OTHERS)
     now = machine.wake_at - 0.01
-    effects = machine.handle(StreamBroken(OTHERS[0].node), now)
-    assert [e.node for e in only(SendProbe, effects)] == [OTHERS[0].node]
-    assert len(only(SendProbeVia, effects)) == LAN.indirect
-    machine.handle(ProbeAnswered(only(SendProbe, effects)[0].key, (OTHERS[0],), 0.001), now)
-    for via in only(SendProbeVia, effects):
-        machine.handle(ProbeFailed(via.key), now)
+    (probe,) = machine.handle(StreamBroken(OTHERS[0].node), now)
+    assert isinstance(probe, SendProbe)
+    assert probe.node == OTHERS[0].node
+    assert not machine.handle(StreamBroken(OTHERS[0].node), now)  # its stream to us broke as well
+    machine.handle(ProbeAnswered(probe.key, (OTHERS[0],), 0.001), now)
     assert states(machine)[OTHERS[0].node] is ALIVE
     assert not machine.handle(StreamBroken("unheard-of"), now)
+
+
+def test_who_cannot_be_reached_after_its_stream_broke_is_looked_for_by_others_too() -> None:
+    machine = among(*OTHERS)
+    now = machine.wake_at - 0.01
+    (probe,) = only(SendProbe, machine.handle(StreamBroken(OTHERS[0].node), now))
+    vias = only(SendProbeVia, machine.handle(ProbeFailed(probe.key, Fault.GONE), now))
+    assert len(vias) == LAN.indirect
+    assert {via.target for via in vias} == {OTHERS[0].node}
 
 
 def test_who_slept_through_its_alarm_suspects_nobody() -> None:
