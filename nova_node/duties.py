@@ -18,7 +18,7 @@ from nova_node.runtime import Runtime
 
 log = logging.getLogger("nova.node")
 
-LAG_EVERY_S = 0.25
+LAG_EVERY_S = 0.5
 LAG_STEP_S = 0.01
 """Whatever is less is the noise of a node at rest, which is not worth a word to others."""
 

@@ -187,7 +187,7 @@ class Runtime:
             self._member_mail.append(MemberTick())
         if self.engine.wake_at <= now:
             self._mailbox.append(Tick())
-        self._schedule()
+        self._turn()
 
     # ------------------------------------------------------------ out
 
